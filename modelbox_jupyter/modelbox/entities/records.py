@@ -1,0 +1,243 @@
+"""What ModelBox stores, one frozen record per kind of thing.
+
+All times are aware UTC datetimes with microseconds. Every object has an `id` that is unique across all kinds of objects, so that metadata,
+metrics, events and artifacts can hang on any of them by id alone.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, TypeAlias
+
+import msgspec
+
+__all__ = [
+    "ArtifactRecord",
+    "ArtifactStorage",
+    "ChangeEvent",
+    "ChangeKind",
+    "CheckpointRecord",
+    "EventRecord",
+    "ExperimentRecord",
+    "FileType",
+    "Json",
+    "MetadataEntry",
+    "ModelRecord",
+    "ModelVersionRecord",
+    "NamespaceRecord",
+    "ObjectRef",
+    "ObjectType",
+    "Record",
+    "Status",
+]
+
+Json: TypeAlias = Any
+"""A JSON value: None, bool, int, float (NaN and infinities included), str, list or dict with str keys."""
+
+
+class Status(StrEnum):
+    """Where an experiment stands. Only `RUNNING` is expected to change by itself."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class ObjectType(StrEnum):
+    """The kinds of objects that can carry metadata, metrics, events and artifacts."""
+
+    EXPERIMENT = "experiment"
+    CHECKPOINT = "checkpoint"
+    MODEL = "model"
+    MODEL_VERSION = "model_version"
+
+
+class FileType(StrEnum):
+    """What an artifact is for. The member order is the numbering of the 2022 wire (``UNDEFINED`` = 0)."""
+
+    UNDEFINED = "undefined"
+    MODEL = "model"
+    CHECKPOINT = "checkpoint"
+    TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+    VIDEO = "video"
+
+    @property
+    def number(self) -> int:
+        """The number of this type on the 2022 wire."""
+        return list(FileType).index(self)
+
+
+class ArtifactStorage(StrEnum):
+    """Whether ModelBox keeps the bytes (`UPLOADED`) or only a reference to them (`TRACKED`)."""
+
+    UPLOADED = "uploaded"
+    TRACKED = "tracked"
+
+
+class ChangeKind(StrEnum):
+    """What happened to an object."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DESTROYED = "destroyed"
+    UPLOADED = "uploaded"
+    DOWNLOADED = "downloaded"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all records; `KEY` names the fields that identify one."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+
+class NamespaceRecord(Record, frozen=True, kw_only=True):
+    """A slash-separated path that groups experiments and models; made by its first use."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str
+    created_at: datetime
+
+
+class ObjectRef(Record, frozen=True, kw_only=True):
+    """What an object id stands for."""
+
+    id: str
+    type: ObjectType
+    namespace: str
+    parent_id: str | None = None
+
+
+class ExperimentRecord(Record, frozen=True, kw_only=True):
+    """One training job.
+
+    `group` ties repetitions of one thing together (seeds, re-executions of a cell); `parent_id` is the experiment that started this one.
+    """
+
+    id: str
+    name: str
+    namespace: str
+    owner: str = ""
+    status: Status = Status.RUNNING
+    framework: str = ""
+    external_id: str = ""
+    group: str = ""
+    parent_id: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime
+    finished_at: datetime | None = None
+
+
+class CheckpointRecord(Record, frozen=True, kw_only=True):
+    """A saved state of an experiment at an epoch, with the metrics it had then."""
+
+    id: str
+    experiment_id: str
+    epoch: int
+    metrics: dict[str, float] = {}
+    created_at: datetime
+    updated_at: datetime
+
+
+class ModelRecord(Record, frozen=True, kw_only=True):
+    """What solves a task; its trained instances are model versions."""
+
+    id: str
+    name: str
+    namespace: str
+    owner: str = ""
+    task: str = ""
+    description: str = ""
+    created_at: datetime
+    updated_at: datetime
+
+
+class ModelVersionRecord(Record, frozen=True, kw_only=True):
+    """One trained instance of a model. A tag belongs to at most one version of the model.
+
+    `experiment_id` is the experiment that trained it, when known.
+    """
+
+    id: str
+    model_id: str
+    namespace: str
+    version: str
+    name: str = ""
+    description: str = ""
+    framework: str = ""
+    tags: tuple[str, ...] = ()
+    experiment_id: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ArtifactRecord(Record, frozen=True, kw_only=True):
+    """A named file of an object.
+
+    `name` is a label with ``/`` between its parts, never a path on the server. `uri` says where a tracked file lies, in its owner's words.
+    `size_bytes`, `md5` and `sha256` are empty for a tracked file whose owner did not tell them. `content` is the key of the bytes in the
+    blob store, ``None`` for tracked files.
+    """
+
+    id: str
+    parent_id: str
+    namespace: str
+    name: str
+    file_type: FileType = FileType.UNDEFINED
+    storage: ArtifactStorage
+    media_type: str = "application/octet-stream"
+    size_bytes: int | None = None
+    md5: str = ""
+    sha256: str = ""
+    uri: str = ""
+    content: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class MetadataEntry(Record, frozen=True, kw_only=True):
+    """One key and its JSON value on one object. Hyperparameters have keys ``params.NAME``, tags ``tags.NAME``."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("object_id", "key")
+
+    object_id: str
+    key: str
+    value: Json
+    updated_at: datetime
+
+
+class EventRecord(Record, frozen=True, kw_only=True):
+    """Something that a trainer or another system says happened."""
+
+    id: str
+    parent_id: str
+    name: str
+    source: str
+    wall_time: datetime
+    metadata: dict[str, Json] = {}
+    created_at: datetime
+
+
+class ChangeEvent(Record, frozen=True, kw_only=True):
+    """What ModelBox itself records when something is created, updated, destroyed, uploaded or downloaded.
+
+    `seq` grows by at least one per event of a store and is never reused; the store assigns it. `actor` is who did it, `face` through which
+    door (``jupyter``, ``http``, ``grpc``, ``embedded``), `address` from where. The audit log is the list of change events.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("seq",)
+
+    seq: int = 0
+    kind: ChangeKind
+    object_type: str
+    object_id: str
+    parent_id: str | None = None
+    namespace: str
+    actor: str = ""
+    face: str = ""
+    address: str = ""
+    at: datetime
+    payload: dict[str, Json] = {}

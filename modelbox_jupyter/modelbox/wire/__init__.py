@@ -1,0 +1,1 @@
+"""The vocabulary that client and server share on the wire: routes, messages and codecs."""

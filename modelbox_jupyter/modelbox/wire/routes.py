@@ -1,0 +1,235 @@
+"""The HTTP API as a table: one :class:`Route` per operation, from which the server makes handlers and OpenAPI, and the client its calls.
+
+Paths are below ``/api/v1``. A route says what it does (`summary`), what it takes and returns, and which permission it needs (`action`);
+how it is carried out is the server's business (`modelbox_server.operations`).
+"""
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+from urllib.parse import quote
+
+from modelbox.entities.records import (
+    ArtifactRecord,
+    ChangeEvent,
+    CheckpointRecord,
+    EventRecord,
+    ExperimentRecord,
+    ModelRecord,
+    ModelVersionRecord,
+    NamespaceRecord,
+)
+from modelbox.wire import messages as m
+
+__all__ = ["API_PREFIX", "ROUTES", "Route"]
+
+API_PREFIX = "/api/v1"
+
+Q = TypeVar("Q")
+B = TypeVar("B")
+R = TypeVar("R")
+
+Stream = Literal["upload", "download", "metrics-in", "metrics-out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[Q, B, R]):
+    """One operation of the API.
+
+    Parameters
+    ----------
+    name
+        Stable name, also the OpenAPI ``operationId``.
+    method, path
+        HTTP verb, and path with ``{parameters}``.
+    query, body, response
+        Types of the query parameters, the JSON body (``None`` for none) and the JSON answer.
+    summary
+        One line for people.
+    action
+        Permission that it needs: ``read`` or ``write``.
+    stream
+        Set where body or answer is not (only) JSON: raw bytes of an artifact, or metric columns as Arrow IPC beside JSON.
+    """
+
+    name: str
+    method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
+    path: str
+    query: type[Q]
+    body: type[B] | None
+    response: type[R]
+    summary: str
+    action: Literal["read", "write"]
+    stream: Stream | None = None
+
+    def url(self, **parameters: str) -> str:
+        """Return the path below the server's root with its `parameters` filled in and escaped."""
+        return API_PREFIX + self.path.format(**{name: quote(value, safe="") for name, value in parameters.items()})
+
+    @property
+    def tag(self) -> str:
+        """First part of the path: the group that the operation belongs to."""
+        return self.path.split("/")[1]
+
+
+def _read(name: str, path: str, query: type[Q], response: type[R], summary: str) -> Route[Q, None, R]:
+    return Route(name, "GET", path, query, None, response, summary, "read")
+
+
+def _delete(name: str, path: str, query: type[Q], summary: str) -> Route[Q, None, m.Deleted]:
+    return Route(name, "DELETE", path, query, None, m.Deleted, summary, "write")
+
+
+def _write(
+    name: str, method: Literal["POST", "PATCH"], path: str, body: type[B], response: type[R], summary: str
+) -> Route[m.Empty, B, R]:
+    return Route(name, method, path, m.Empty, body, response, summary, "write")
+
+
+INFO = _read("info", "/info", m.Empty, m.ServerInfo, "Version, storage and identity")
+LIST_NAMESPACES = _read("list_namespaces", "/namespaces", m.PageQuery, m.Page[NamespaceRecord], "List namespaces by name")
+LIST_CHANGES = _read("list_changes", "/changes", m.ChangesQuery, m.Page[ChangeEvent], "List change events: the audit log")
+
+CREATE_EXPERIMENT = _write(
+    "create_experiment", "POST", "/experiments", m.ExperimentCreate, m.Created[ExperimentRecord], "Create or find an experiment"
+)
+LIST_EXPERIMENTS = _read(
+    "list_experiments", "/experiments", m.ExperimentsQuery, m.Page[ExperimentRecord], "List experiments, newest first"
+)
+FRAME_EXPERIMENTS = _read(
+    "frame_experiments",
+    "/frames/experiments",
+    m.ExperimentsQuery,
+    m.ExperimentFrame,
+    "Experiments with their metadata and metric summaries, as columns",
+)
+GET_EXPERIMENT = _read("get_experiment", "/experiments/{experiment_id}", m.Empty, ExperimentRecord, "Get an experiment")
+UPDATE_EXPERIMENT = _write(
+    "update_experiment", "PATCH", "/experiments/{experiment_id}", m.ExperimentUpdate, ExperimentRecord, "Change an experiment"
+)
+DELETE_EXPERIMENT = _delete(
+    "delete_experiment", "/experiments/{experiment_id}", m.Empty, "Delete an experiment and everything that hangs on it"
+)
+
+CREATE_CHECKPOINT = _write(
+    "create_checkpoint",
+    "POST",
+    "/experiments/{experiment_id}/checkpoints",
+    m.CheckpointCreate,
+    m.Created[CheckpointRecord],
+    "Create or find the checkpoint of an epoch",
+)
+LIST_CHECKPOINTS = _read(
+    "list_checkpoints",
+    "/experiments/{experiment_id}/checkpoints",
+    m.PageQuery,
+    m.Page[CheckpointRecord],
+    "List checkpoints by epoch",
+)
+GET_CHECKPOINT = _read("get_checkpoint", "/checkpoints/{checkpoint_id}", m.Empty, CheckpointRecord, "Get a checkpoint")
+DELETE_CHECKPOINT = _delete("delete_checkpoint", "/checkpoints/{checkpoint_id}", m.Empty, "Delete a checkpoint")
+
+CREATE_MODEL = _write("create_model", "POST", "/models", m.ModelCreate, m.Created[ModelRecord], "Create or find a model")
+LIST_MODELS = _read("list_models", "/models", m.ModelsQuery, m.Page[ModelRecord], "List models, newest first")
+GET_MODEL = _read("get_model", "/models/{model_id}", m.Empty, ModelRecord, "Get a model")
+UPDATE_MODEL = _write("update_model", "PATCH", "/models/{model_id}", m.ModelUpdate, ModelRecord, "Change a model")
+DELETE_MODEL = _delete("delete_model", "/models/{model_id}", m.Empty, "Delete a model and its versions")
+
+CREATE_MODEL_VERSION = _write(
+    "create_model_version",
+    "POST",
+    "/models/{model_id}/versions",
+    m.ModelVersionCreate,
+    m.Created[ModelVersionRecord],
+    "Create or find a version of a model",
+)
+LIST_MODEL_VERSIONS = _read(
+    "list_model_versions", "/models/{model_id}/versions", m.PageQuery, m.Page[ModelVersionRecord], "List versions, newest first"
+)
+GET_MODEL_VERSION = _read("get_model_version", "/versions/{version_id}", m.Empty, ModelVersionRecord, "Get a model version")
+UPDATE_MODEL_VERSION = _write(
+    "update_model_version", "PATCH", "/versions/{version_id}", m.ModelVersionUpdate, ModelVersionRecord, "Change a model version"
+)
+DELETE_MODEL_VERSION = _delete("delete_model_version", "/versions/{version_id}", m.Empty, "Delete a model version")
+
+GET_METADATA = _read("get_metadata", "/objects/{object_id}/metadata", m.Empty, m.MetadataDocument, "Metadata of an object")
+UPDATE_METADATA = _write(
+    "update_metadata", "PATCH", "/objects/{object_id}/metadata", m.MetadataDocument, m.MetadataDocument, "Set metadata keys"
+)
+DELETE_METADATA = _delete("delete_metadata", "/objects/{object_id}/metadata", m.MetadataDelete, "Delete a metadata key")
+
+LOG_EVENT = _write("log_event", "POST", "/objects/{object_id}/events", m.EventCreate, EventRecord, "Log an event")
+LIST_EVENTS = _read("list_events", "/objects/{object_id}/events", m.EventsQuery, m.Page[EventRecord], "List events, oldest first")
+
+APPEND_METRICS: Route[m.MetricsIngestQuery, m.MetricsJson, m.AppendResult] = Route(
+    "append_metrics",
+    "POST",
+    "/metrics",
+    m.MetricsIngestQuery,
+    m.MetricsJson,
+    m.AppendResult,
+    "Append points to series of any objects; all of them or none",
+    "write",
+    "metrics-in",
+)
+READ_METRICS: Route[m.Empty, m.MetricsQuery, m.MetricsJson] = Route(
+    "read_metrics",
+    "POST",
+    "/metrics/read",
+    m.Empty,
+    m.MetricsQuery,
+    m.MetricsJson,
+    "Read points of many series, ordered by (step, wall clock)",
+    "read",
+    "metrics-out",
+)
+SUMMARIZE_METRICS: Route[m.Empty, m.SummariesQuery, m.SeriesSummaries] = Route(
+    "summarize_metrics",
+    "POST",
+    "/metrics/summaries",
+    m.Empty,
+    m.SummariesQuery,
+    m.SeriesSummaries,
+    "Count, bounds and last value of every series of some objects",
+    "read",
+)
+
+LIST_ARTIFACTS = _read(
+    "list_artifacts", "/objects/{object_id}/artifacts", m.ArtifactsQuery, m.Page[ArtifactRecord], "List artifacts by name"
+)
+TRACK_ARTIFACTS = _write(
+    "track_artifacts",
+    "POST",
+    "/objects/{object_id}/artifacts",
+    m.TrackArtifacts,
+    m.Page[ArtifactRecord],
+    "Keep references to files that stay where they are",
+)
+UPLOAD_ARTIFACT: Route[m.ArtifactUploadQuery, None, ArtifactRecord] = Route(
+    "upload_artifact",
+    "PUT",
+    "/objects/{object_id}/artifacts",
+    m.ArtifactUploadQuery,
+    None,
+    ArtifactRecord,
+    "Upload the bytes of an artifact",
+    "write",
+    "upload",
+)
+GET_ARTIFACT = _read("get_artifact", "/artifacts/{artifact_id}", m.Empty, ArtifactRecord, "Get the record of an artifact")
+DOWNLOAD_ARTIFACT: Route[m.Empty, None, ArtifactRecord] = Route(
+    "download_artifact",
+    "GET",
+    "/artifacts/{artifact_id}/content",
+    m.Empty,
+    None,
+    ArtifactRecord,
+    "Download the bytes of an artifact; single ranges and ETags work",
+    "read",
+    "download",
+)
+DELETE_ARTIFACT = _delete("delete_artifact", "/artifacts/{artifact_id}", m.Empty, "Delete an artifact")
+
+ROUTES: tuple[Route[object, object, object], ...] = tuple(
+    value for value in list(globals().values()) if isinstance(value, Route)
+)
+"""Every operation of the API."""

@@ -1,0 +1,288 @@
+"""The three things that a backend can be: a metadata store, a metrics store, a blob store.
+
+Promises stand here once; the conformance suites in :mod:`modelbox_server.testing` check each of them on every backend. All methods block;
+faces call them from worker threads, so every store may be used from any number of threads at once. A backend raises nothing but
+:class:`~modelbox.errors.ModelBoxError` subclasses: driver errors are translated where they arise and kept as the cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from modelbox.entities.records import Record
+    from modelbox.entities.series import SeriesBlock, SeriesSummary
+
+__all__ = [
+    "AppendOutcome",
+    "BatchKey",
+    "BlobInfo",
+    "BlobStore",
+    "BlobWriter",
+    "Condition",
+    "MetadataStore",
+    "MetadataTransaction",
+    "MetricsStore",
+    "Operator",
+    "Order",
+]
+
+R = TypeVar("R", bound="Record")
+
+Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "prefix", "under"]
+"""How a :class:`Condition` compares. ``in`` takes a sequence; ``prefix`` text that the field begins with; ``under`` a namespace path:
+that path itself or anything below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """``field operator value``; a value of ``None`` compares with "not set" (``eq``, ``ne`` only). Text compares by code point."""
+
+    field: str
+    operator: Operator
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Sort by `field`; ties are broken by the record's key in the same direction."""
+
+    field: str
+    descending: bool = False
+
+
+class MetadataTransaction(Protocol):
+    """One consistent view of a metadata store; in a writing transaction, all of its changes or none.
+
+    `kind` is always a class of :mod:`modelbox.entities.records`.
+    """
+
+    def get(self, kind: type[R], *key: object) -> R | None:
+        """Return the record with this primary key (in the order of ``kind.KEY``), or ``None``."""
+        ...
+
+    def select(
+        self,
+        kind: type[R],
+        where: Sequence[Condition] = (),
+        *,
+        order: Order | None = None,
+        limit: int | None = None,
+        after: Sequence[object] | None = None,
+    ) -> list[R]:
+        """Return the records for which every condition holds.
+
+        Without `order` they come by primary key. `after` continues a list: the value of the order field (when `order` is given) followed
+        by the primary key of the last record that was seen; pages neither repeat nor skip a record that did not change.
+        """
+        ...
+
+    def count(self, kind: type[Record], where: Sequence[Condition] = ()) -> int:
+        """Return how many records meet every condition."""
+        ...
+
+    def insert(self, record: R) -> R:
+        """Add a record and return it as stored (a :class:`ChangeEvent` gets its ``seq`` here).
+
+        Raises
+        ------
+        Conflict
+            A record with this primary key, or with the same values in a unique set of fields, is there already. The transaction is
+            still usable.
+        """
+        ...
+
+    def put(self, records: Sequence[Record]) -> None:
+        """Add records, or replace those with the same primary key. All of one kind."""
+        ...
+
+    def delete(self, kind: type[Record], where: Sequence[Condition]) -> int:
+        """Delete the records for which every condition holds, and return how many there were."""
+        ...
+
+
+class MetadataStore(Protocol):
+    """Records of everything except points and bytes.
+
+    Writing transactions are serialisable with respect to each other for what they read and write, and durable when the block ends: they
+    survive a kill of the process and of the database, and a power cut where the disk keeps what it acknowledged (``ephemeral`` keeps
+    nothing beyond the process). An exception inside the block leaves nothing behind.
+    """
+
+    name: str
+
+    def read(self) -> AbstractContextManager[MetadataTransaction]:
+        """Open a view for reading; it sees everything that was committed before."""
+        ...
+
+    def write(self) -> AbstractContextManager[MetadataTransaction]:
+        """Open a transaction for writing; it waits for other writers rather than fail.
+
+        Raises
+        ------
+        StorageUnavailable
+            The database is away, or other writers did not finish in time.
+        """
+        ...
+
+    def check(self) -> None:
+        """Return if the store can be written to now, raise the reason otherwise."""
+        ...
+
+    def close(self) -> None:
+        """Release connections and files. A closed store is not used again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BatchKey:
+    """Identity of a batch of points: made by the client, the same however often the batch is sent."""
+
+    client: str
+    number: int
+    digest: bytes
+    """SHA-256 of the content."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppendOutcome:
+    """How many points a batch had; `duplicate` when it was stored before and nothing was written."""
+
+    points: int
+    duplicate: bool = False
+
+
+class MetricsStore(Protocol):
+    """Append-only series of points, one per (object, key, kind of value). Knows nothing of the objects beyond their ids."""
+
+    name: str
+
+    def append(self, blocks: Sequence[SeriesBlock], batch: BatchKey | None = None) -> AppendOutcome:
+        """Add points; all of them or none, durable on return as :class:`MetadataStore` promises.
+
+        Values come back bit-exact, NaN payloads excepted. With a `batch` the same batch again changes nothing; it is recorded in the same
+        transaction as the points.
+
+        Raises
+        ------
+        BatchConflict
+            The batch was stored before with another digest; nothing was written.
+        """
+        ...
+
+    def read(
+        self,
+        object_ids: Sequence[str],
+        keys: Sequence[str] | None = None,
+        *,
+        skip: Mapping[tuple[str, str], int] | None = None,
+    ) -> list[SeriesBlock]:
+        """Return one block of numpy columns per series that has points, by object as asked, then by key, then by kind.
+
+        Points come ordered by (step, wall clock); points that are equal in both keep the order in which they arrived. `skip` leaves out
+        the first so many points of (object, key) *in order of arrival*; the rest comes ordered as above.
+        """
+        ...
+
+    def summaries(self, object_ids: Sequence[str]) -> list[SeriesSummary]:
+        """Return what is known of every series of these objects without reading points, ordered as in :meth:`read`."""
+        ...
+
+    def delete(self, object_ids: Sequence[str]) -> int:
+        """Delete all series of these objects and return how many points they had."""
+        ...
+
+    def check(self) -> None:
+        """Return if the store can be written to now, raise the reason otherwise."""
+        ...
+
+    def close(self) -> None:
+        """Release connections and files. A closed store is not used again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """Bytes that are stored: their key in the store, size, and digests in lower-case hex."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+    md5: str
+
+
+class BlobWriter(Protocol):
+    """Bytes on their way into a blob store. Nobody sees them before :meth:`commit`; leaving the ``with`` block without it drops them."""
+
+    def __enter__(self) -> BlobWriter: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Add bytes at the end.
+
+        Raises
+        ------
+        StorageFull
+            No space is left; what was written so far is dropped.
+        """
+        ...
+
+    def commit(self, *, sha256: str | None = None, md5: str | None = None, size_bytes: int | None = None) -> BlobInfo:
+        """Make the bytes durable and visible under a key derived from their content.
+
+        Raises
+        ------
+        ChecksumMismatch
+            They are not what was declared; nothing was stored.
+        """
+        ...
+
+
+class BlobStore(Protocol):
+    """Immutable bytes by content: storing the same bytes twice keeps one copy."""
+
+    name: str
+
+    def writer(self) -> BlobWriter:
+        """Start to store new bytes."""
+        ...
+
+    def size(self, key: str) -> int:
+        """Return the size in bytes.
+
+        Raises
+        ------
+        BlobMissing
+            No bytes are stored under `key`.
+        """
+        ...
+
+    def read(self, key: str, start: int = 0, stop: int | None = None, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        """Yield the bytes from `start` up to `stop` (default: the end), at most `chunk_bytes` at a time.
+
+        Raises
+        ------
+        BlobMissing
+            No bytes are stored under `key`.
+        """
+        ...
+
+    def delete(self, key: str) -> bool:
+        """Delete the bytes; return whether there were any. A reader that is under way may finish."""
+        ...
+
+    def keys(self) -> Iterator[str]:
+        """Yield the key of everything stored, in no order."""
+        ...
+
+    def check(self) -> None:
+        """Return if the store can be written to now, raise the reason otherwise."""
+        ...
+
+    def close(self) -> None:
+        """Release connections. A closed store is not used again."""
+        ...
