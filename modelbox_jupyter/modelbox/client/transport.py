@@ -28,9 +28,7 @@ R = TypeVar("R")
 class Transport(Protocol):
     """Carries calls to a store. Safe to use from several threads at once, and in a forked child."""
 
-    def call(
-        self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None
-    ) -> R:
+    def call(self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None) -> R:
         """Carry out a JSON route and return its answer.
 
         Raises

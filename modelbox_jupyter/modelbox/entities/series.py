@@ -44,7 +44,8 @@ class SeriesBlock:
     wall_times_us
         ``int64`` buffer: the wall clock of each point in microseconds since 1970-01-01 UTC.
     values
-        ``float64`` buffer for `FLOAT` (NaN, infinities, -0.0 and denormals are values), a list of ``str`` for `TEXT`, of ``bytes`` for `BYTES`.
+        ``float64`` buffer for `FLOAT` (NaN, infinities, -0.0 and denormals are values), a list of ``str`` for
+        `TEXT`, of ``bytes`` for `BYTES`.
     """
 
     object_id: str

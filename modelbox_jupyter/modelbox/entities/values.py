@@ -1,8 +1,8 @@
 """JSON values without loss: how NaN and the infinities travel where JSON has no word for them.
 
-Every fast JSON library writes NaN as ``null``. ModelBox writes a number of a typed field (a metric value, a summary) as the string ``"NaN"``,
-``"Infinity"`` or ``"-Infinity"``, and a number inside a free JSON value (metadata) as ``{"$float": "NaN"}``, so that a real string
-``"NaN"`` stays a string.
+Every fast JSON library writes NaN as ``null``. ModelBox writes a number of a typed field (a metric value, a summary) as the string
+``"NaN"``, ``"Infinity"`` or ``"-Infinity"``, and a number inside a free JSON value (metadata) as ``{"$float": "NaN"}``, so that a real
+string ``"NaN"`` stays a string.
 """
 
 import math
@@ -76,9 +76,7 @@ def checked_json(value: object, *, field: str, depth: int = 0) -> Json:
         It nests deeper than :data:`MAX_JSON_DEPTH`.
     """
     if depth > MAX_JSON_DEPTH:
-        raise TooLarge(
-            f"{field} nests deeper than {MAX_JSON_DEPTH} levels: flatten it.", field=field, limit=f"depth {MAX_JSON_DEPTH}"
-        )
+        raise TooLarge(f"{field} nests deeper than {MAX_JSON_DEPTH} levels: flatten it.", field=field, limit=f"depth {MAX_JSON_DEPTH}")
     match value:
         case None | bool() | float():
             return value
@@ -97,7 +95,7 @@ def checked_json(value: object, *, field: str, depth: int = 0) -> Json:
             return [checked_json(item, field=f"{field}[{i}]", depth=depth + 1) for i, item in enumerate(value)]
         case _:
             raise InvalidRequest(
-                f"{field} is {type(value).__name__} {shortened(value, 40)}: only numbers, text, booleans, None, lists and dicts can be kept.",
+                f"{field} is {type(value).__name__} {shortened(value, 40)}: only numbers, text, booleans, None, lists and dicts are kept.",
                 field=field,
             )
 

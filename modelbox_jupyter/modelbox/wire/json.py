@@ -6,6 +6,7 @@ nesting. Bare ``NaN`` and ``Infinity`` are accepted. Writing never turns NaN int
 
 import json
 import math
+from collections import Counter
 from typing import TypeVar
 
 import msgspec
@@ -48,9 +49,7 @@ def decode(data: bytes | memoryview, type_: type[T], *, what: str = "body") -> T
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_float=_float64, parse_constant=float)
     except json.JSONDecodeError as error:
-        raise InvalidRequest(
-            f"The {what} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.", field=what
-        ) from error
+        raise InvalidRequest(f"The {what} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.", field=what) from error
     except RecursionError as error:
         raise TooLarge(_RECURSION_GUARD, field=what, limit=f"depth {MAX_JSON_DEPTH}") from error
     except ValueError as error:  # an integer with more digits than Python converts
@@ -79,8 +78,7 @@ def decode_trusted(data: bytes, type_: type[T]) -> T:
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        seen: set[str] = set()
-        double = next(key for key, _ in pairs if key in seen or seen.add(key))
+        double = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise InvalidRequest(f"The key {shortened(double)} stands twice in one JSON object: keep one of them.", field=double)
     return value
 
@@ -117,5 +115,3 @@ def _without_nan(value: Json) -> Json:
             return [_without_nan(item) for item in value]
         case _:
             return value
-
-

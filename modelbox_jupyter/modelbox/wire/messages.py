@@ -148,8 +148,8 @@ class ExperimentUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     framework: str | UnsetType = UNSET
     external_id: str | UnsetType = UNSET
     group: str | UnsetType = UNSET
-    parent_id: str | None | UnsetType = UNSET
-    finished_at: datetime | None | UnsetType = UNSET
+    parent_id: str | UnsetType | None = UNSET
+    finished_at: datetime | UnsetType | None = UNSET
 
 
 class ExperimentsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -254,7 +254,7 @@ class ModelVersionUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_field
     description: str | UnsetType = UNSET
     framework: str | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
-    experiment_id: str | None | UnsetType = UNSET
+    experiment_id: str | UnsetType | None = UNSET
     move_tags: bool = False
 
 
@@ -400,5 +400,3 @@ class ArtifactsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str | None = None
     limit: Limit = 100
     page_token: str | None = None
-
-

@@ -79,9 +79,7 @@ def _delete(name: str, path: str, query: type[Q], summary: str) -> Route[Q, None
     return Route(name, "DELETE", path, query, None, m.Deleted, summary, "write")
 
 
-def _write(
-    name: str, method: Literal["POST", "PATCH"], path: str, body: type[B], response: type[R], summary: str
-) -> Route[m.Empty, B, R]:
+def _write(name: str, method: Literal["POST", "PATCH"], path: str, body: type[B], response: type[R], summary: str) -> Route[m.Empty, B, R]:
     return Route(name, method, path, m.Empty, body, response, summary, "write")
 
 
@@ -92,9 +90,7 @@ LIST_CHANGES = _read("list_changes", "/changes", m.ChangesQuery, m.Page[ChangeEv
 CREATE_EXPERIMENT = _write(
     "create_experiment", "POST", "/experiments", m.ExperimentCreate, m.Created[ExperimentRecord], "Create or find an experiment"
 )
-LIST_EXPERIMENTS = _read(
-    "list_experiments", "/experiments", m.ExperimentsQuery, m.Page[ExperimentRecord], "List experiments, newest first"
-)
+LIST_EXPERIMENTS = _read("list_experiments", "/experiments", m.ExperimentsQuery, m.Page[ExperimentRecord], "List experiments, newest first")
 FRAME_EXPERIMENTS = _read(
     "frame_experiments",
     "/frames/experiments",
@@ -229,7 +225,5 @@ DOWNLOAD_ARTIFACT: Route[m.Empty, None, ArtifactRecord] = Route(
 )
 DELETE_ARTIFACT = _delete("delete_artifact", "/artifacts/{artifact_id}", m.Empty, "Delete an artifact")
 
-ROUTES: tuple[Route[object, object, object], ...] = tuple(
-    value for value in list(globals().values()) if isinstance(value, Route)
-)
+ROUTES: tuple[Route[object, object, object], ...] = tuple(value for value in list(globals().values()) if isinstance(value, Route))
 """Every operation of the API."""
