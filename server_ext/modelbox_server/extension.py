@@ -1,0 +1,80 @@
+"""ModelBox inside a Jupyter server, below ``{base_url}modelbox/``, on the same store that scripts of this user write to."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Unicode
+
+from modelbox.settings import data_folder
+from modelbox_server.http.face import Face
+from modelbox_server.http.handlers import handler_rules
+from modelbox_server.http.jupyter import JupyterExchangeHandler, JupyterGate, OpenJupyterExchangeHandler
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+    from modelbox_server.wiring import Services
+
+__all__ = ["TOKEN_VARIABLE", "URL_VARIABLE", "ModelBoxExtension"]
+
+URL_VARIABLE = "MODELBOX_JUPYTER_URL"
+TOKEN_VARIABLE = "MODELBOX_JUPYTER_TOKEN"  # noqa: S105  (the name of a variable)
+"""Names of the environment variables by which kernels and terminals find the API of the server that started them."""
+
+_PREFIX = "modelbox"
+_WILDCARDS = {"", "0.0.0.0", "::", "*"}  # noqa: S104  (compared with, never bound to)
+
+
+class ModelBoxExtension(ExtensionApp):
+    """Jupyter server extension: the ModelBox API, and the environment by which kernels find it."""
+
+    name = "modelbox_server"
+    load_other_extensions = True
+
+    data_dir = Unicode(
+        "",
+        config=True,
+        help="Folder of the store. Empty: MODELBOX_DATA_DIR, else 'modelbox' in your data folder, as for scripts without a server.",
+    )
+
+    def initialize_handlers(self) -> None:
+        """Add the API to the server. Nothing is opened yet."""
+        self._gate = JupyterGate()
+        self._face = Face(partial(_open_services, Path(self.data_dir).expanduser() if self.data_dir else data_folder()), self._gate)
+        self._environment: dict[str, str] = {}
+        self.handlers.extend(handler_rules(self._face, JupyterExchangeHandler, OpenJupyterExchangeHandler, f"/{_PREFIX}"))
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """Tell kernels where the API is, now that the port is known, and open the store while the first page loads."""
+        self._environment = {URL_VARIABLE: _url_for_kernels(serverapp), TOKEN_VARIABLE: self._gate.kernel_token}
+        os.environ.update(self._environment)
+        self._face.warm_up()
+        self.log.info("ModelBox is at %s", self._environment[URL_VARIABLE])
+
+    async def stop_extension(self) -> None:
+        """Let requests end, close the store, and take back what was told to kernels."""
+        for variable, value in self._environment.items():
+            if os.environ.get(variable) == value:
+                del os.environ[variable]
+        await self._face.close()
+
+
+def _open_services(folder: Path) -> Services:
+    # Imported here, in a worker thread: SQLAlchemy is a noticeable part of a second that nobody has to wait for.
+    from modelbox_server.wiring import local_services
+
+    return local_services(folder)
+
+
+def _url_for_kernels(serverapp: ServerApp) -> str:
+    """Return the address of the API for processes on this machine; a server that listens everywhere does so on the loopback address too."""
+    parts = urlsplit(serverapp.connection_url)
+    if serverapp.ip in _WILDCARDS and not serverapp.sock:
+        parts = parts._replace(netloc=f"127.0.0.1:{serverapp.port}")
+    return parts.geturl().rstrip("/") + f"/{_PREFIX}"

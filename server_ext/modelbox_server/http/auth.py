@@ -1,0 +1,174 @@
+"""Who may pass: the seam between the handlers and whatever knows people, and the gate of a server that stands alone.
+
+Every request goes through :meth:`Gate.admit` before anything of it is looked at; a handler cannot be reached around it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import hmac
+import ipaddress
+import re
+import time
+from collections import deque
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, Protocol
+from urllib.parse import urlsplit
+
+from modelbox.errors import Misdirected, PermissionDenied, RateLimited, Unauthenticated, shortened
+from modelbox_server.service.context import Caller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from tornado import web
+
+__all__ = ["Action", "Gate", "TokenGate", "bearer_token", "os_user"]
+
+Action = Literal["read", "write"]
+
+_FAILURES_PER_MINUTE = 20
+_WINDOW_S = 60.0
+_MAX_REMEMBERED_ADDRESSES = 10_000
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:@/\\\s]+)(?::\d{1,5})?")
+
+
+class Gate(Protocol):
+    """Knows who asks, and what they may do."""
+
+    answers_options: bool
+    """Whether the surrounding server answers OPTIONS by itself."""
+
+    def recognise(self, handler: web.RequestHandler) -> bool:
+        """Tell whether the request has a credential of our own, so that the surrounding server need not look for one of its."""
+        ...
+
+    async def admit(self, handler: web.RequestHandler, action: Action | None) -> Caller:
+        """Return who asks, if they may do `action`; an `action` of ``None`` is open to everyone who addresses this server.
+
+        Raises
+        ------
+        Unauthenticated, PermissionDenied, Misdirected, RateLimited
+            They may not pass.
+        """
+        ...
+
+    def ignores(self, parameter: str, values: list[bytes]) -> bool:
+        """Tell whether a query parameter belongs to the surroundings, not to the API."""
+        ...
+
+
+@lru_cache(maxsize=1)
+def os_user() -> str:
+    """Return the login name of the account that this process runs under."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        return "unknown"
+
+
+def bearer_token(handler: web.RequestHandler) -> str:
+    """Return the token of an ``Authorization: Bearer`` header, or an empty string."""
+    scheme, _, token = handler.request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+class TokenGate:
+    """One bearer token lets everything in that addresses this server by a name of its own.
+
+    Parameters
+    ----------
+    token
+        The secret. Only its digest is kept.
+    user
+        Name of whoever holds the token.
+    allowed_hosts
+        Host names besides ``localhost`` and IP addresses that this server answers to. Anything else could be a web page's own name that was
+        pointed at this machine (DNS rebinding).
+    clock
+        Seconds that never run backwards.
+    """
+
+    answers_options = False
+
+    def __init__(
+        self,
+        token: str,
+        *,
+        user: str | None = None,
+        allowed_hosts: Collection[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._digest = _digest(token)
+        self._user = os_user() if user is None else user
+        self._allowed_hosts = {"localhost", *(host.lower() for host in allowed_hosts)}
+        self._clock = clock
+        self._failures: dict[str, deque[float]] = {}
+
+    def recognise(self, handler: web.RequestHandler) -> bool:
+        """Recognise nothing yet: there is no surrounding server."""
+        return False
+
+    def ignores(self, parameter: str, values: list[bytes]) -> bool:
+        """Ignore nothing."""
+        return False
+
+    async def admit(self, handler: web.RequestHandler, action: Action | None) -> Caller:
+        """Check Host and Origin, then the token."""
+        address = handler.request.remote_ip or ""
+        self._check_host(handler.request.headers.get("Host", ""))
+        if action is None:
+            return Caller(name="", face="http", address=address)
+        _check_origin(handler)
+        token = bearer_token(handler)
+        if not hmac.compare_digest(_digest(token), self._digest):
+            if token:
+                self._count_failure(address)
+            raise Unauthenticated(
+                "The token is not valid: send the token of this server."
+                if token
+                else "This needs a token: send 'Authorization: Bearer TOKEN'."
+            )
+        return Caller(name=self._user, face="http", address=address)
+
+    def _check_host(self, header: str) -> None:
+        match = _HOST.fullmatch(header)
+        name = match["name"].lower() if match else ""
+        if name not in self._allowed_hosts and not _is_address(name):
+            raise Misdirected(
+                f"This server does not answer for the host {shortened(header)}: use its IP address or localhost, or allow the name.",
+                field="Host",
+            )
+
+    def _count_failure(self, address: str) -> None:
+        now_s = self._clock()
+        if len(self._failures) >= _MAX_REMEMBERED_ADDRESSES:
+            self._failures = {at: times for at, times in self._failures.items() if times[-1] > now_s - _WINDOW_S}
+        times = self._failures.setdefault(address, deque(maxlen=_FAILURES_PER_MINUTE))
+        if len(times) == _FAILURES_PER_MINUTE and times[0] > now_s - _WINDOW_S:
+            raise RateLimited(
+                f"There were {_FAILURES_PER_MINUTE} wrong tokens from your address within a minute: check the token, then try again later.",
+                limit=f"{_FAILURES_PER_MINUTE} failures a minute",
+                retry_after_s=times[0] + _WINDOW_S - now_s,
+            )
+        times.append(now_s)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _check_origin(handler: web.RequestHandler) -> None:
+    """Refuse web pages of other origins, even when they know the token."""
+    origin = handler.request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != handler.request.headers.get("Host", "").lower():
+        raise PermissionDenied(f"Pages of the origin {shortened(origin)} may not use this server.", field="Origin")

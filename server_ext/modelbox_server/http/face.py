@@ -1,0 +1,145 @@
+"""What all handlers of one server share: the services behind them, the gate before them, and the threads that do the work."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+
+from modelbox.errors import ModelBoxError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelbox_server.http.auth import Gate
+    from modelbox_server.wiring import Services
+
+__all__ = ["Face", "ServiceHolder"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_WORKERS = 4
+"""Threads that carry out requests. More of them would not make SQLite faster, and each that computes in Python holds up the event loop's
+turn at the interpreter lock by some milliseconds."""
+
+_READY_MEMORY_S = 1.0
+
+
+class ServiceHolder:
+    """Opens the services on first use, in whichever worker thread comes first; the others wait for it there.
+
+    An attempt that fails is repeated by the next request, so that a server which started before its database gets well by itself.
+
+    Parameters
+    ----------
+    open_services
+        Makes the services; may import and connect as slowly as it needs to.
+    """
+
+    def __init__(self, open_services: Callable[[], Services]) -> None:
+        self._open = open_services
+        self._services: Services | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def get(self) -> Services:
+        """Return the open services. Call it from a worker thread only."""
+        if self._services is None:
+            with self._lock:
+                if self._closed:
+                    raise StorageUnavailable("The server is shutting down: try again when it is back.", retry_after_s=5)
+                if self._services is None:
+                    self._services = self._open()
+        return self._services
+
+    def close(self) -> None:
+        """Close the services, when they were opened."""
+        with self._lock:
+            self._closed = True
+            services, self._services = self._services, None
+        if services is not None:
+            services.close()
+
+
+class CheckableServices(Protocol):
+    """What readiness needs of the services."""
+
+    def check(self) -> None:
+        """Return if requests can be served, raise the reason otherwise."""
+        ...
+
+
+class Face:
+    """One server's services behind one gate.
+
+    Parameters
+    ----------
+    open_services
+        Makes the services, on first use and off the event loop.
+    gate
+        Decides who may do what.
+    """
+
+    def __init__(self, open_services: Callable[[], Services], gate: Gate) -> None:
+        self.gate = gate
+        self._holder = ServiceHolder(open_services)
+        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="modelbox-http")
+        self._checked_at_s = float("-inf")
+        self._problem: ModelBoxError | None = None
+        self._under_way: set[str] = set()
+        self._idle = asyncio.Event()
+
+    def services(self) -> Services:
+        """Return the services; only from within :meth:`run`."""
+        return self._holder.get()
+
+    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `function` in a worker thread and return what it returns."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+
+    def warm_up(self) -> None:
+        """Start to open the services without waiting for them; a failure shows in the first request that needs them."""
+        self._pool.submit(self._holder.get)
+
+    async def problem(self) -> ModelBoxError | None:
+        """Return why requests cannot be served now, or ``None``; kept for a second, as anybody may ask and asking costs a write."""
+        if time.monotonic() - self._checked_at_s > _READY_MEMORY_S:
+            self._problem = await self.run(self._check)
+            self._checked_at_s = time.monotonic()
+        return self._problem
+
+    def _check(self) -> ModelBoxError | None:
+        try:
+            services: CheckableServices = self.services()
+            services.check()
+        except ModelBoxError as error:
+            return error
+        return None
+
+    def begin(self, request_id: str) -> None:
+        """Note that a request came in."""
+        self._under_way.add(request_id)
+
+    def end(self, request_id: str) -> None:
+        """Note that a request was answered, or that its caller went away."""
+        self._under_way.discard(request_id)
+        if not self._under_way:
+            self._idle.set()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until no request is under way, but not longer than `timeout_s`."""
+        self._idle.clear()
+        if self._under_way:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), timeout_s)
+
+    async def close(self) -> None:
+        """Let requests that are under way end, then close the services."""
+        loop = asyncio.get_running_loop()
+        # The pool's own threads cannot wait for themselves to end.
+        await loop.run_in_executor(None, self._pool.shutdown)
+        await loop.run_in_executor(None, self._holder.close)

@@ -1,0 +1,170 @@
+"""A ModelBox server of its own: one port, one token, and a file by which programs of the same user find both.
+
+Thread safety: everything here runs on one event loop. :func:`serve` makes that loop and blocks; :class:`StandaloneServer` runs on one that
+is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tornado import web
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from modelbox.errors import ConfigError
+from modelbox.settings import DEFAULT_PORT, servers_folder
+from modelbox_server.http.auth import TokenGate
+from modelbox_server.http.exchange import ExchangeHandler
+from modelbox_server.http.face import Face
+from modelbox_server.http.handlers import handler_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
+    from modelbox_server.wiring import Services
+
+__all__ = ["StandaloneServer", "make_app", "serve"]
+
+_GRACE_S = 10.0
+_IDLE_S = 600.0
+_WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  (compared with, never bound to by default)
+
+
+def make_app(face: Face) -> web.Application:
+    """Return the tornado application that serves `face` at ``/``."""
+    return web.Application(list(handler_rules(face, ExchangeHandler, ExchangeHandler)), compress_response=False)
+
+
+class StandaloneServer:
+    """Serves services on a port until it is stopped.
+
+    Parameters
+    ----------
+    open_services
+        Makes the services, on first use and off the event loop.
+    host, port
+        Where to listen; an empty `host` is every address of this machine, port 0 a free one.
+    token
+        What callers have to send; a fresh random one when left out.
+    allowed_hosts
+        Names besides ``localhost`` and IP addresses under which callers may address this server.
+    runtime_folder
+        Where ``PORT.json`` (mode 0600) tells programs of the same user the url and the token; ``None`` tells nobody.
+    """
+
+    def __init__(
+        self,
+        open_services: Callable[[], Services],
+        *,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        token: str | None = None,
+        allowed_hosts: Collection[str] = (),
+        runtime_folder: Path | None = None,
+    ) -> None:
+        self.token = token or secrets.token_urlsafe(32)
+        self.port = port
+        self._host = host
+        self._runtime_folder = runtime_folder
+        self._face = Face(open_services, TokenGate(self.token, allowed_hosts=allowed_hosts))
+        self._server: HTTPServer | None = None
+
+    @property
+    def url(self) -> str:
+        """Address for callers on this machine."""
+        host = "127.0.0.1" if self._host in _WILDCARDS else self._host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises
+        ------
+        ConfigError
+            The address cannot be listened on.
+        """
+        try:
+            sockets = bind_sockets(self.port, self._host or None)
+        except OSError as error:
+            raise ConfigError(f"{self._host}:{self.port} cannot be listened on ({error.strerror}): choose another address.") from error
+        self.port = sockets[0].getsockname()[1]
+        server = HTTPServer(make_app(self._face), idle_connection_timeout=_IDLE_S)
+        server.add_sockets(sockets)
+        self._server = server
+        self._face.warm_up()
+        if self._runtime_folder is not None:
+            _write_private(self._runtime_path(self._runtime_folder), self._runtime_record())
+
+    async def stop(self) -> None:
+        """Take no more connections, let requests that are under way end within ten seconds, and close the services."""
+        if self._server is not None:
+            self._server.stop()
+            await self._face.drain(_GRACE_S)
+            await self._server.close_all_connections()
+        await self._face.close()
+        if self._runtime_folder is not None:
+            self._forget(self._runtime_path(self._runtime_folder))
+
+    def _runtime_path(self, folder: Path) -> Path:
+        return folder / f"{self.port}.json"
+
+    def _runtime_record(self) -> dict[str, object]:
+        return {"url": self.url, "token": self.token, "pid": os.getpid(), "started_at": datetime.now(UTC).isoformat()}
+
+    def _forget(self, path: Path) -> None:
+        """Remove the runtime file, unless another server took the port and the file meanwhile."""
+        try:
+            if json.loads(path.read_bytes()).get("token") == self.token:
+                path.unlink()
+        except FileNotFoundError:
+            return
+
+
+def serve(
+    open_services: Callable[[], Services],
+    *,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    token: str | None = None,
+    allowed_hosts: Collection[str] = (),
+    runtime_folder: Path | None = None,
+    on_start: Callable[[StandaloneServer], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; takes the parameters of :class:`StandaloneServer`, and calls `on_start` once it listens."""
+    folder = servers_folder() if runtime_folder is None else runtime_folder
+
+    async def run() -> None:
+        server = StandaloneServer(open_services, host=host, port=port, token=token, allowed_hosts=allowed_hosts, runtime_folder=folder)
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        await server.start()
+        try:
+            if on_start is not None:
+                on_start(server)
+            await stopped.wait()
+        finally:
+            await server.stop()
+
+    asyncio.run(run())
+
+
+def _write_private(path: Path, record: dict[str, object]) -> None:
+    """Write a file that only this user can read; it appears whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(record, file)
+    partial.replace(path)

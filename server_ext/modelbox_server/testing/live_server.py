@@ -1,0 +1,93 @@
+"""A real standalone server for tests: real sockets on a free loopback port, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modelbox_server.standalone import StandaloneServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from modelbox_server.wiring import Services
+
+__all__ = ["LiveServer", "live_server"]
+
+_START_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveServer:
+    """Where the server is, and what opens it."""
+
+    url: str
+    token: str
+    port: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The Authorization header that it wants."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@contextmanager
+def live_server(
+    open_services: Callable[[], Services] | None = None, *, port: int = 0, runtime_folder: Path | None = None
+) -> Iterator[LiveServer]:
+    """Serve until the ``with`` block ends, then stop gracefully and close the services.
+
+    Parameters
+    ----------
+    open_services
+        Makes the services; :func:`~modelbox_server.wiring.ephemeral_services` when left out.
+    port
+        Port to listen on; a free one when 0. The same port again stands for a server that comes back.
+    runtime_folder
+        Where to leave the runtime file by which clients find the server; nowhere when ``None``.
+    """
+    server = StandaloneServer(open_services or _ephemeral, port=port, runtime_folder=runtime_folder)
+    started = threading.Event()
+    failures: list[BaseException] = []
+    loop = asyncio.new_event_loop()
+    stopped = asyncio.Event()
+
+    async def run() -> None:
+        try:
+            await server.start()
+        finally:
+            started.set()
+        await stopped.wait()
+        await server.stop()
+
+    def target() -> None:
+        try:
+            loop.run_until_complete(run())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        except BaseException as error:  # noqa: BLE001  # raised again below, in the thread of the test
+            failures.append(error)
+        finally:
+            loop.close()
+
+    thread = threading.Thread(target=target, name="modelbox-live-server", daemon=True)
+    thread.start()
+    started.wait(_START_S)
+    try:
+        if not failures:
+            yield LiveServer(server.url, server.token, server.port)
+    finally:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(stopped.set)
+        thread.join(_START_S)
+        if failures:
+            raise failures[0]
+
+
+def _ephemeral() -> Services:
+    from modelbox_server.wiring import ephemeral_services
+
+    return ephemeral_services()
