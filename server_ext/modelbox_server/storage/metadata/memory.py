@@ -1,0 +1,299 @@
+"""Metadata in the memory of this process (``ephemeral``): the reference for what every store does, gone when the process ends.
+
+Rows are kept as the SQL stores keep them, so a value that goes in is a value that comes out, never the caller's own list or dict. One lock
+lets one thread in at a time, readers included: their blocks are short, and a reader sees one state without copies being made.
+
+Thread safety: everything here may be called from any thread; a transaction stays on the thread that opened it.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from operator import itemgetter
+from typing import Any, TypeAlias, TypeVar, cast
+
+from modelbox.entities.records import Record
+from modelbox.errors import StorageError, StorageUnavailable
+from modelbox_server.storage.interfaces import Condition, Order
+from modelbox_server.storage.metadata.conditions import Clause, Page, clauses, page
+from modelbox_server.storage.metadata.conflicts import already_there, read_only
+from modelbox_server.storage.rows import Cell, Row, RowCodec, codec
+from modelbox_server.storage.schema import TABLES
+
+__all__ = ["MemoryMetadataStore"]
+
+R = TypeVar("R", bound=Record)
+Undo: TypeAlias = list[Callable[[], None]]
+
+_WAIT_S = 30.0
+
+
+class MemoryMetadataStore:
+    """A metadata store that keeps nothing beyond the process.
+
+    Parameters
+    ----------
+    wait_s
+        How long a transaction waits for others before it gives up.
+    """
+
+    name = "ephemeral"
+
+    def __init__(self, *, wait_s: float = _WAIT_S) -> None:
+        self._wait_s = wait_s
+        self._lock = threading.RLock()
+        self._writing = False
+        self._closed = False
+        self._tables = {kind: _Rows(codec(kind)) for kind in TABLES}
+
+    @contextmanager
+    def read(self) -> Iterator["MemoryTransaction"]:
+        """Open a view for reading."""
+        with self._alone():
+            yield MemoryTransaction(self._tables, None)
+
+    @contextmanager
+    def write(self) -> Iterator["MemoryTransaction"]:
+        """Open a transaction for writing."""
+        with self._alone():
+            if self._writing:
+                # The lock is this thread's own: a database would wait for itself here until its timeout.
+                raise StorageUnavailable("This thread writes already: end its first transaction before opening the second.")
+            undo: Undo = []
+            self._writing = True
+            try:
+                yield MemoryTransaction(self._tables, undo)
+            except BaseException:
+                for step in reversed(undo):
+                    step()
+                raise
+            finally:
+                self._writing = False
+
+    def check(self) -> None:
+        """Return if the store can be written to now."""
+        with self._alone():
+            pass
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._closed = True
+            self._tables.clear()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=self._wait_s):
+            raise StorageUnavailable(f"Other transactions did not end within {self._wait_s:g} s: try again.", retry_after_s=1)
+        try:
+            if self._closed:
+                raise StorageError("The metadata store is closed: open a new one.")
+            yield
+        finally:
+            self._lock.release()
+
+
+class MemoryTransaction:
+    """See :class:`~modelbox_server.storage.interfaces.MetadataTransaction`.
+
+    Parameters
+    ----------
+    tables
+        The rows of each class of records.
+    undo
+        Takes, for each change, what reverts it; ``None`` refuses changes.
+    """
+
+    def __init__(self, tables: "Mapping[type[Record], _Rows]", undo: Undo | None) -> None:
+        self._tables = tables
+        self._undo = undo
+
+    def get(self, kind: type[R], *key: object) -> R | None:
+        """Return the record with this primary key, or ``None``."""
+        of = codec(kind)
+        row = self._tables[kind].by_key.get(of.key_of(key))
+        return None if row is None else of.decode([row])[0]
+
+    def select(
+        self,
+        kind: type[R],
+        where: Sequence[Condition] = (),
+        *,
+        order: Order | None = None,
+        limit: int | None = None,
+        after: Sequence[object] | None = None,
+    ) -> list[R]:
+        """Return the records for which every condition holds."""
+        of = codec(kind)
+        shared = cast(RowCodec[Record], of)
+        rows = self._tables[kind].matching(clauses(shared, where))
+        return of.decode(_paged(shared, rows, page(shared, order, after))[:limit])
+
+    def count(self, kind: type[Record], where: Sequence[Condition] = ()) -> int:
+        """Return how many records meet every condition."""
+        return len(self._tables[kind].matching(clauses(codec(kind), where)))
+
+    def insert(self, record: R) -> R:
+        """Add a record and return it as stored."""
+        undo, kind = self._changing(), type(record)
+        of, rows = codec(kind), self._tables[kind]
+        row = rows.numbered(of.encode(record))
+        if of.key(row) in rows.by_key or rows.clashes(row):
+            raise already_there(record, same_key=of.key(row) in rows.by_key)
+        rows.store(row, undo)
+        return of.decode([row])[0]
+
+    def put(self, records: Sequence[Record]) -> None:
+        """Add records, or replace those with the same primary key."""
+        undo = self._changing()
+        mark = len(undo)
+        for record in records:
+            of, rows = codec(type(record)), self._tables[type(record)]
+            row = of.encode(record)
+            row = rows.numbered(row) if rows.is_unnumbered(row) else row
+            if rows.clashes(row):
+                for step in reversed(undo[mark:]):
+                    step()
+                del undo[mark:]
+                raise already_there(record, same_key=False)
+            rows.store(row, undo)
+
+    def delete(self, kind: type[Record], where: Sequence[Condition]) -> int:
+        """Delete the records for which every condition holds."""
+        undo, rows = self._changing(), self._tables[kind]
+        doomed = rows.matching(clauses(codec(kind), where))
+        for row in doomed:
+            rows.discard(row, undo)
+        return len(doomed)
+
+    def _changing(self) -> Undo:
+        if self._undo is None:
+            raise read_only()
+        return self._undo
+
+
+class _Rows:
+    """The rows of one table by primary key, by the fields they are often asked for, and by what must be unique."""
+
+    def __init__(self, of: RowCodec[Record]) -> None:
+        table = of.table
+        self.by_key: dict[Row, Row] = {}
+        self._codec = of
+        self._at = {field: at for at, field in enumerate(of.names)}
+        leading = {table.kind.KEY[0], *(index.fields[0] for index in table.indexes), *(unique.fields[0] for unique in table.uniques)}
+        self._groups: dict[str, dict[Cell, dict[Row, Row]]] = {field: {} for field in leading}
+        self._uniques = [([self._at[field] for field in unique.fields], dict[Row, Row]()) for unique in table.uniques]
+        serial = table.serial()
+        self._serial_at = None if serial is None else self._at[serial]
+        self._last_serial = 0
+
+    def is_unnumbered(self, row: Row) -> bool:
+        return self._serial_at is not None and not row[self._serial_at]
+
+    def numbered(self, row: Row) -> Row:
+        """Return the row with the next number, if its table has one. A number that is rolled back is not used again."""
+        if self._serial_at is None:
+            return row
+        self._last_serial += 1
+        return (*row[: self._serial_at], self._last_serial, *row[self._serial_at + 1 :])
+
+    def clashes(self, row: Row) -> bool:
+        """Tell whether another row has the same values in a unique set."""
+        key = self._codec.key(row)
+        return any(taken.get(tuple([row[at] for at in places]), key) != key for places, taken in self._uniques)
+
+    def store(self, row: Row, undo: Undo) -> None:
+        key = self._codec.key(row)
+        if (old := self.by_key.get(key)) is not None:
+            self.discard(old, undo)
+        undo.append(lambda: self._remove(row))
+        self._add(row)
+
+    def discard(self, row: Row, undo: Undo) -> None:
+        undo.append(lambda: self._add(row))
+        self._remove(row)
+
+    def matching(self, wanted: Sequence[Clause]) -> list[Row]:
+        """Return the rows for which every clause holds, in no order."""
+        tests = [(self._at[clause.field], _test(clause)) for clause in wanted]
+        return [row for row in self._candidates(wanted) if all(test(row[at]) for at, test in tests)]
+
+    def _candidates(self, wanted: Sequence[Clause]) -> Iterator[Row]:
+        for clause in wanted:
+            if clause.operator in {"eq", "in"} and clause.field in self._groups:
+                group = self._groups[clause.field]
+                values = clause.value if isinstance(clause.value, tuple) else (clause.value,)
+                return (row for value in values for row in group.get(value, {}).values())
+        return iter(self.by_key.values())
+
+    def _add(self, row: Row) -> None:
+        key = self._codec.key(row)
+        self.by_key[key] = row
+        if self._serial_at is not None:
+            self._last_serial = max(self._last_serial, cast(int, row[self._serial_at]))
+        for field, group in self._groups.items():
+            group.setdefault(row[self._at[field]], {})[key] = row
+        for places, taken in self._uniques:
+            taken[tuple([row[at] for at in places])] = key
+
+    def _remove(self, row: Row) -> None:
+        key = self._codec.key(row)
+        # Ctrl-C may have come half-way through _add: what is not there needs no removing.
+        self.by_key.pop(key, None)
+        for field, group in self._groups.items():
+            value = row[self._at[field]]
+            members = group.get(value, {})
+            members.pop(key, None)
+            if not members:
+                group.pop(value, None)
+        for places, taken in self._uniques:
+            taken.pop(tuple([row[at] for at in places]), None)
+
+
+def _paged(of: RowCodec[Record], rows: list[Row], wanted: Page) -> list[Row]:
+    places = [of.names.index(field) for field in wanted.fields]
+    if any(of.table.columns[at].nullable for at in places):
+        # What is not set sorts first, and never meets a value that it cannot be compared with.
+        def rank(row: Row) -> list[Any]:
+            return [(row[at] is not None, row[at]) for at in places]
+
+        bound: list[Any] | None = None if wanted.after is None else [(value is not None, value) for value in wanted.after]
+    else:
+
+        def rank(row: Row) -> list[Any]:
+            return [row[at] for at in places]
+
+        bound = None if wanted.after is None else list(wanted.after)
+    ranked = [(rank(row), row) for row in rows]
+    if bound is not None:
+        ranked = [item for item in ranked if (item[0] < bound if wanted.descending else item[0] > bound)]
+    ranked.sort(key=itemgetter(0), reverse=wanted.descending)
+    return [row for _, row in ranked]
+
+
+def _test(clause: Clause) -> Callable[[Cell], bool]:
+    wanted = clause.value
+    match clause.operator, wanted:
+        case "eq", _:
+            return lambda cell: cell == wanted
+        case "ne", _:
+            return lambda cell: cell != wanted
+        case "in", tuple():
+            members = frozenset(wanted)
+            return lambda cell: cell in members
+        case "prefix", str():
+            return lambda cell: isinstance(cell, str) and cell.startswith(wanted)
+        case "under", str():
+            below = f"{wanted}/"
+            return lambda cell: cell == wanted or (isinstance(cell, str) and cell.startswith(below))
+        case operator, _:
+            return _range_test(operator, wanted)
+
+
+def _range_test(operator: str, wanted: object) -> Callable[[Cell], bool]:
+    compare = {"lt": "__lt__", "le": "__le__", "gt": "__gt__", "ge": "__ge__"}[operator]
+
+    def test(cell: Cell) -> bool:
+        return cell is not None and bool(getattr(cell, compare)(wanted))
+
+    return test

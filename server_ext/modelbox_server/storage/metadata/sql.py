@@ -1,0 +1,311 @@
+"""Metadata in a SQL database: everything that engines have in common.
+
+A backend is a :class:`SqlDialect` with the differences and a function or class that makes the engine; :mod:`.sqlite` is the pattern.
+
+Thread safety: a store may be used from any thread; one thread at a time writes, so that threads of a process queue fairly here rather than
+poll for each other's lock in the database. Forks are safe: see :mod:`modelbox_server.storage.forks`.
+"""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from modelbox.entities.records import Record
+from modelbox.errors import ModelBoxError, StorageError, StorageUnavailable
+from modelbox_server.storage.forks import ForkGuard
+from modelbox_server.storage.interfaces import Condition, Order
+from modelbox_server.storage.metadata.conditions import clauses, page
+from modelbox_server.storage.metadata.conflicts import already_there, read_only
+from modelbox_server.storage.metadata.statements import Column, Test, condition, paged
+from modelbox_server.storage.metadata.tables import SQL_TABLES
+from modelbox_server.storage.migrations.runner import APPLIED, Migrations
+from modelbox_server.storage.migrations.steps import METADATA_STEPS
+from modelbox_server.storage.rows import Cell, RowCodec, codec
+
+__all__ = ["WAIT_S", "WRITES", "SqlDialect", "SqlMetadataStore", "SqlTransaction"]
+
+R = TypeVar("R", bound=Record)
+
+WRITES = "modelbox_writes"
+"""Execution option of a connection: whether its transaction is going to write."""
+
+WAIT_S = "modelbox_wait_s"
+"""Execution option of a connection: how long its transaction waits for the locks of others."""
+
+_CHECK_WAIT_S = 2.0
+
+
+class SqlDialect(ABC):
+    """The ways of one engine."""
+
+    name: str
+    """Name of the backend in settings."""
+
+    @abstractmethod
+    def upsert(self, table: sa.Table) -> sa.Insert:
+        """Return the statement that adds a row, or replaces the one with the same primary key."""
+
+    @abstractmethod
+    def translated(self, error: DBAPIError) -> ModelBoxError:
+        """Return an error of the driver as one of ours; told apart by its code, never by its text."""
+
+    def is_in(self, column: Column, values: tuple[Cell, ...]) -> Test:
+        """Return the condition that `column` is one of `values`, of which there may be very many."""
+        return column.in_(values)
+
+    def undone_alone(self, connection: sa.Connection) -> AbstractContextManager[object]:
+        """Return a block around one statement; when that fails, only its own work is undone and the transaction goes on."""
+        return connection.begin_nested()
+
+
+class SqlMetadataStore:
+    """A metadata store over SQLAlchemy Core.
+
+    Opening one brings the schema up to date.
+
+    Parameters
+    ----------
+    engine
+        Connections to the database; their isolation must make writers serialisable among each other.
+    dialect
+        Ways of the engine.
+    wait_s
+        How long a writing transaction waits for others before it gives up.
+
+    Raises
+    ------
+    SchemaTooNew
+        A newer program has migrated the database.
+    StorageUnavailable
+        The database is away or busy.
+    """
+
+    def __init__(self, engine: sa.Engine, dialect: SqlDialect, *, wait_s: float) -> None:
+        self.name = dialect.name
+        self._engine = engine
+        self._dialect = dialect
+        self._wait_s = wait_s
+        self._closed = False
+        self._one_writer = threading.Lock()
+        self._guard = ForkGuard(self._engine.dispose, self._renew)
+        self.migrations = Migrations(METADATA_STEPS, self._read_connection, self._write_connection)
+        self.migrations.apply()
+
+    @contextmanager
+    def read(self) -> Iterator["SqlTransaction"]:
+        """Open a view for reading."""
+        with self._read_connection() as connection:
+            yield SqlTransaction(connection, self._dialect, writable=False)
+
+    @contextmanager
+    def write(self) -> Iterator["SqlTransaction"]:
+        """Open a transaction for writing."""
+        with self._write_connection() as connection:
+            yield SqlTransaction(connection, self._dialect, writable=True)
+
+    def check(self) -> None:
+        """Return if the store can be written to now; a change that changes nothing is really committed."""
+        with self._write_connection(_CHECK_WAIT_S) as connection:
+            connection.execute(sa.update(APPLIED).values(number=APPLIED.c.number))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._closed = True
+        self._engine.dispose()
+
+    def _renew(self) -> None:
+        self._engine.dispose(close=False)
+        self._one_writer = threading.Lock()
+
+    @contextmanager
+    def _read_connection(self) -> Iterator[sa.Connection]:
+        with self._connection({WRITES: False, WAIT_S: self._wait_s}) as connection:
+            try:
+                yield connection
+            finally:
+                # Nothing was written: this only ends the view.
+                connection.rollback()
+
+    @contextmanager
+    def _write_connection(self, wait_s: float | None = None) -> Iterator[sa.Connection]:
+        wait_s = self._wait_s if wait_s is None else wait_s
+        # In a forked child, after a fork from inside a block, the lock is a new one: release the one that was taken.
+        lock = self._one_writer
+        if not lock.acquire(timeout=wait_s):
+            raise StorageUnavailable(f"Other writers did not finish within {wait_s:g} s: try again.", retry_after_s=1)
+        try:
+            with self._connection({WRITES: True, WAIT_S: wait_s}) as connection:
+                yield connection
+                connection.commit()
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _connection(self, options: Mapping[str, object]) -> Iterator[sa.Connection]:
+        if self._closed:
+            raise StorageError("The metadata store is closed: open a new one.")
+        with self._guard.use(), _ours(self._dialect), self._engine.connect() as connection:
+            connection.execution_options(**options)
+            connection.begin()
+            yield connection
+
+
+class SqlTransaction:
+    """See :class:`~modelbox_server.storage.interfaces.MetadataTransaction`.
+
+    Parameters
+    ----------
+    connection
+        A connection in a transaction; committed, or not, by the store.
+    dialect
+        Ways of the engine.
+    writable
+        Whether changes are allowed.
+    """
+
+    def __init__(self, connection: sa.Connection, dialect: SqlDialect, *, writable: bool) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._writable = writable
+
+    def get(self, kind: type[R], *key: object) -> R | None:
+        """Return the record with this primary key, or ``None``."""
+        of = codec(kind)
+        statement, names = _by_key(kind)
+        found = of.decode(self._rows(statement, dict(zip(names, of.key_of(key), strict=True))))
+        return found[0] if found else None
+
+    def select(
+        self,
+        kind: type[R],
+        where: Sequence[Condition] = (),
+        *,
+        order: Order | None = None,
+        limit: int | None = None,
+        after: Sequence[object] | None = None,
+    ) -> list[R]:
+        """Return the records for which every condition holds."""
+        of, table = codec(kind), SQL_TABLES[kind]
+        shared = cast(RowCodec[Record], of)
+        statement = _all(kind).where(*self._tests(kind, where))
+        statement = paged(statement, table, page(shared, order, after))
+        return of.decode(self._rows(statement if limit is None else statement.limit(limit)))
+
+    def count(self, kind: type[Record], where: Sequence[Condition] = ()) -> int:
+        """Return how many records meet every condition."""
+        statement = sa.select(sa.func.count()).select_from(SQL_TABLES[kind]).where(*self._tests(kind, where))
+        return cast(int, self._rows(statement)[0][0])
+
+    def insert(self, record: R) -> R:
+        """Add a record and return it as stored."""
+        self._require_writable()
+        of, table = codec(type(record)), SQL_TABLES[type(record)]
+        row = of.encode(record)
+        serial = of.table.serial()
+        values = {name: cell for name, cell in zip(table.c.keys(), row, strict=True) if name != serial}
+        try:
+            with self._dialect.undone_alone(self._connection):
+                result = self._connection.execute(_insert(table), values)
+        except IntegrityError as error:
+            raise self._conflict([record], error) from error
+        except DBAPIError as error:
+            raise self._dialect.translated(error) from error
+        if serial is not None:
+            number = cast(Sequence[int], result.inserted_primary_key)[0]
+            row = tuple([number if name == serial else cell for name, cell in zip(of.names, row, strict=False)])
+        return of.decode([row])[0]
+
+    def put(self, records: Sequence[Record]) -> None:
+        """Add records, or replace those with the same primary key."""
+        self._require_writable()
+        if not records:
+            return
+        of, table = codec(type(records[0])), SQL_TABLES[type(records[0])]
+        serial = of.table.serial()
+        columns = table.c.keys()
+        values = [dict(zip(columns, of.encode(record), strict=True)) for record in records]
+        unnumbered = [value for value in values if serial is not None and not value.pop(serial)]
+        numbered = [value for value in values if value not in unnumbered] if unnumbered else values
+        try:
+            with self._connection.begin_nested():
+                if numbered:
+                    self._connection.execute(self._dialect.upsert(table), numbered)
+                if unnumbered:
+                    self._connection.execute(_insert(table), unnumbered)
+        except IntegrityError as error:
+            raise self._conflict(records, error) from error
+        except DBAPIError as error:
+            raise self._dialect.translated(error) from error
+
+    def delete(self, kind: type[Record], where: Sequence[Condition]) -> int:
+        """Delete the records for which every condition holds."""
+        self._require_writable()
+        return self._execute(sa.delete(SQL_TABLES[kind]).where(*self._tests(kind, where))).rowcount
+
+    def _tests(self, kind: type[Record], where: Sequence[Condition]) -> list[Test]:
+        table = SQL_TABLES[kind]
+        return [condition(table, clause, self._dialect.is_in) for clause in clauses(codec(kind), where)]
+
+    def _rows(self, statement: sa.Select[Any], values: Mapping[str, Cell] | None = None) -> Sequence[Sequence[Cell]]:
+        return self._execute(statement, values).all()
+
+    def _execute(self, statement: sa.Executable, values: Mapping[str, Cell] | None = None) -> sa.CursorResult[Any]:
+        try:
+            return self._connection.execute(statement, values)
+        except DBAPIError as error:
+            raise self._dialect.translated(error) from error
+
+    def _conflict(self, records: Sequence[Record], error: IntegrityError) -> ModelBoxError:
+        """Say which of the records clashes with what is stored; the text of the driver's error is not for machines."""
+        for record in records:
+            kind = type(record)
+            if len(records) == 1 and self.get(kind, *(getattr(record, field) for field in kind.KEY)) is not None:
+                return already_there(record, same_key=True)
+            for unique in codec(kind).table.uniques:
+                same = [Condition(field, "eq", getattr(record, field)) for field in unique.fields]
+                other = [Condition(field, "ne", getattr(record, field)) for field in kind.KEY]
+                if self.count(kind, [*same, *other]):
+                    return already_there(record, same_key=False)
+        if codec(type(records[0])).table.uniques:
+            return already_there(records[0], same_key=False)  # two of the records clash with each other
+        return self._dialect.translated(error)
+
+    def _require_writable(self) -> None:
+        if not self._writable:
+            raise read_only()
+
+
+@contextmanager
+def _ours(dialect: SqlDialect) -> Iterator[None]:
+    """Translate what goes wrong between statements: connecting, beginning, committing."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise dialect.translated(error) from error
+    except PoolTimeoutError as error:
+        raise StorageUnavailable("Too many transactions are open at once: try again.", retry_after_s=1) from error
+
+
+@cache
+def _all(kind: type[Record]) -> sa.Select[Any]:
+    table = SQL_TABLES[kind]
+    # Without the digests, which no record has.
+    return sa.select(*(table.c[name] for name in codec(kind).names))
+
+
+@cache
+def _by_key(kind: type[Record]) -> tuple[sa.Select[Any], tuple[str, ...]]:
+    table, names = SQL_TABLES[kind], tuple(f"key_{field}" for field in kind.KEY)
+    return _all(kind).where(*(table.c[field] == sa.bindparam(name) for field, name in zip(kind.KEY, names, strict=True))), names
+
+
+@cache
+def _insert(table: sa.Table) -> sa.Insert:
+    return sa.insert(table)
