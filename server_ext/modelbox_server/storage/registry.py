@@ -1,0 +1,126 @@
+"""From the name of a store in the settings to the store, loaded on first use.
+
+Other packages add stores by an entry point in the group ``modelbox.stores``, whose name is the role and the name with a dot between them::
+
+    [project.entry-points."modelbox.stores"]
+    "metadata.redis" = "modelbox_redis:open_metadata"
+
+It names a callable that takes the folder for files (a :class:`~pathlib.Path`) and returns the open store. A built-in name stays built in.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias, cast, overload
+
+from modelbox.errors import ConfigError, nearest, shortened
+from modelbox_server.storage.interfaces import BlobStore, MetadataStore, MetricsStore
+
+__all__ = ["BUILT_IN", "GROUP", "BuiltIn", "Role", "Store", "open_store", "store_names"]
+
+GROUP = "modelbox.stores"
+"""Entry point group for stores of other packages."""
+
+Role: TypeAlias = Literal["metadata", "metrics", "artifacts"]
+"""What a store keeps."""
+
+Store: TypeAlias = MetadataStore | MetricsStore | BlobStore
+"""A store of any role."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A store of ours.
+
+    Parameters
+    ----------
+    path
+        ``module:attribute`` of its class.
+    place
+        File or folder, inside the folder of the settings, that its constructor takes; ``None`` when it takes none.
+    """
+
+    path: str
+    place: str | None = None
+
+
+BUILT_IN: Mapping[Role, Mapping[str, BuiltIn]] = MappingProxyType(
+    {
+        "metadata": {
+            "ephemeral": BuiltIn("modelbox_server.storage.metadata.memory:MemoryMetadataStore"),
+            "integrated": BuiltIn("modelbox_server.storage.metadata.sqlite:SqliteMetadataStore", "modelbox.db"),
+        },
+        "metrics": {
+            "inmemory": BuiltIn("modelbox_server.storage.metrics.memory:MemoryMetricsStore"),
+            "integrated": BuiltIn("modelbox_server.storage.metrics.sqlite:SqliteMetricsStore", "metrics.db"),
+        },
+        "artifacts": {
+            "filesystem": BuiltIn("modelbox_server.storage.blobs.filesystem:FilesystemBlobStore", "blobs"),
+        },
+    }
+)
+"""The stores that come with ModelBox, by role and name."""
+
+
+@overload
+def open_store(role: Literal["metadata"], name: str, folder: Path) -> MetadataStore: ...
+
+
+@overload
+def open_store(role: Literal["metrics"], name: str, folder: Path) -> MetricsStore: ...
+
+
+@overload
+def open_store(role: Literal["artifacts"], name: str, folder: Path) -> BlobStore: ...
+
+
+def open_store(role: Role, name: str, folder: Path) -> Store:
+    """Open the store that the settings name for a role.
+
+    Parameters
+    ----------
+    role
+        What it is to keep.
+    name
+        A built-in name, or one that another package registered.
+    folder
+        Where a store that keeps files puts them.
+
+    Raises
+    ------
+    ConfigError
+        There is no store of this name for this role, or the package that registered it cannot be loaded.
+    StorageError, StorageUnavailable
+        The store cannot be opened.
+    """
+    built_in = BUILT_IN[role].get(name)
+    if built_in is None:
+        return _load(_registered(role, name))(folder)
+    module, _, attribute = built_in.path.partition(":")
+    make: Callable[..., Store] = getattr(import_module(module), attribute)
+    return make() if built_in.place is None else make(folder / built_in.place)
+
+
+def store_names(role: Role) -> list[str]:
+    """Return the names that can be used for a role, those of other packages included."""
+    others = (point.name.removeprefix(f"{role}.") for point in entry_points(group=GROUP) if point.name.startswith(f"{role}."))
+    return sorted({*BUILT_IN[role], *others})
+
+
+def _registered(role: Role, name: str) -> EntryPoint:
+    found = entry_points(group=GROUP, name=f"{role}.{name}")
+    if not found:
+        known = store_names(role)
+        tail = nearest(name, known) or f"Use one of {', '.join(known)}."
+        raise ConfigError(f"There is no {role} storage {shortened(name)}. {tail}", field=f"{role}_storage")
+    return next(iter(found))
+
+
+def _load(point: EntryPoint) -> Callable[[Path], Store]:
+    try:
+        return cast(Callable[[Path], Store], point.load())
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"The storage {point.name!r} is registered as {point.value}, which cannot be loaded: {error}.") from error
