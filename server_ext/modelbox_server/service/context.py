@@ -1,8 +1,14 @@
-"""Who asks, and through which door: the first argument of every service call."""
+"""Who asks, through which door, and what time it is: what a service call needs beside its request."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
 
-__all__ = ["Caller"]
+__all__ = ["Caller", "Clock"]
+
+Clock: TypeAlias = Callable[[], datetime]
+"""Tells the time as an aware UTC datetime. It may jump."""
 
 
 @dataclass(frozen=True, slots=True)

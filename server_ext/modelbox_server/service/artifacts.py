@@ -1,0 +1,331 @@
+"""Artifacts: files of any object, uploaded (their bytes are kept) or tracked (a reference to where they lie).
+
+A name is a label with ``/`` between its parts; a directory is many artifacts with a common beginning. Neither a name nor the `uri` of a
+tracked file is ever opened as a path on the server.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from modelbox.entities.ids import file_id, salted_id
+from modelbox.entities.names import checked_artifact_name
+from modelbox.entities.records import ArtifactRecord, ArtifactStorage, ChangeKind, ObjectRef
+from modelbox.errors import BlobMissing, ChecksumMismatch, InvalidRequest, NoContent, NotFound, RangeNotSatisfiable, shortened
+from modelbox.wire.messages import ArtifactsQuery, ArtifactUploadQuery, Deleted, Page, TrackArtifacts, TrackedFile
+from modelbox_server.service.changes import difference, fields_of, note
+from modelbox_server.service.checks import checked_count, checked_digest, checked_media_type, checked_prose, checked_size
+from modelbox_server.service.context import Caller, Clock
+from modelbox_server.service.objects import Erased, Objects, artifact_ref, resolve
+from modelbox_server.service.paging import page_of
+from modelbox_server.storage.interfaces import BlobInfo, BlobStore, Condition, MetadataStore, MetadataTransaction, Order
+
+__all__ = ["ArtifactContent", "ArtifactUpload", "ArtifactsService"]
+
+_MAX_FILES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactContent:
+    """Bytes of an artifact from `start` up to `stop`; `size_bytes` is the size of the whole."""
+
+    record: ArtifactRecord
+    size_bytes: int
+    start: int
+    stop: int
+    chunks: Iterator[bytes]
+
+
+class ArtifactsService:
+    """Upload, track, list, read and delete artifacts."""
+
+    def __init__(self, metadata: MetadataStore, blobs: BlobStore, objects: Objects, clock: Clock) -> None:
+        self._metadata = metadata
+        self._blobs = blobs
+        self._objects = objects
+        self._clock = clock
+
+    def begin_upload(self, caller: Caller, object_id: str, query: ArtifactUploadQuery) -> "ArtifactUpload":
+        """Start to take the bytes of an artifact; use the result as a context manager, write to it, and commit.
+
+        The same bytes under the same name and type are the same artifact, however often they are sent. Other bytes under a name that is
+        taken become a second artifact of that name, newer than the first.
+        """
+        declared = ArtifactUploadQuery(
+            name=checked_artifact_name(query.name),
+            file_type=query.file_type,
+            media_type=checked_media_type(query.media_type, field="media_type"),
+            sha256=checked_digest(query.sha256, "SHA-256", 64, field="sha256") or None,
+            md5=checked_digest(query.md5, "MD5", 32, field="md5") or None,
+            size_bytes=checked_size(query.size_bytes, field="size_bytes"),
+        )
+        with self._metadata.read() as tx:
+            resolve(tx, object_id)
+        return ArtifactUpload(self._blobs, declared, lambda info: self._record_upload(caller, object_id, declared, info))
+
+    def _record_upload(self, caller: Caller, object_id: str, declared: ArtifactUploadQuery, info: BlobInfo) -> ArtifactRecord:
+        try:
+            with self._metadata.write() as tx:
+                self._objects.hold_content(info.key)
+                parent = resolve(tx, object_id)
+                at = self._clock()
+                record = ArtifactRecord(
+                    id="",
+                    parent_id=object_id,
+                    namespace=parent.namespace,
+                    name=declared.name,
+                    file_type=declared.file_type,
+                    storage=ArtifactStorage.UPLOADED,
+                    media_type=declared.media_type,
+                    size_bytes=info.size_bytes,
+                    md5=info.md5,
+                    sha256=info.sha256,
+                    content=info.key,
+                    created_at=at,
+                    updated_at=at,
+                )
+                return _keep(tx, caller, parent, record, at)
+        except NotFound:
+            # The object was deleted while its bytes came in.
+            self._objects.sweep(Erased(contents={info.key}))
+            raise
+
+    def track(self, caller: Caller, object_id: str, request: TrackArtifacts) -> Page[ArtifactRecord]:
+        """Keep references to files, all of them or none; a repeat returns what is there."""
+        checked_count(request.files, _MAX_FILES, "files", field="files")
+        files = [_checked_file(file, f"files[{i}]") for i, file in enumerate(request.files)]
+        with self._metadata.write() as tx:
+            parent = resolve(tx, object_id)
+            at = self._clock()
+            items = [_keep(tx, caller, parent, _tracked(parent, file, at), at) for file in files]
+        return Page(items=items, limit=len(items))
+
+    def list(self, caller: Caller, object_id: str, query: ArtifactsQuery) -> Page[ArtifactRecord]:
+        """Return artifacts of an object by name; `name` finds that artifact, and everything in the directory of that name."""
+        del caller
+        where = [Condition("parent_id", "eq", object_id)]
+        if query.name is not None:
+            where.append(Condition("name", "under", checked_artifact_name(query.name)))
+        with self._metadata.read() as tx:
+            resolve(tx, object_id)
+            return page_of(tx, ArtifactRecord, where, order=Order("name"), limit=query.limit, page_token=query.page_token)
+
+    def get(self, caller: Caller, artifact_id: str) -> ArtifactRecord:
+        """Return the record of one artifact."""
+        del caller
+        with self._metadata.read() as tx:
+            return _require(tx, artifact_id)
+
+    def open(self, caller: Caller, artifact_id: str, start: int = 0, stop: int | None = None) -> ArtifactContent:
+        """Return the bytes of an artifact from `start` up to `stop` (default: the end).
+
+        A complete read is checked against the digest of the upload before its last bytes are handed out. A read from the first byte leaves
+        a change event.
+
+        Raises
+        ------
+        NoContent
+            It is only tracked.
+        RangeNotSatisfiable
+            `start` lies beyond the end, or `stop` before `start`.
+        BlobMissing, ChecksumMismatch
+            The stored bytes are gone, or are not those that were uploaded.
+        """
+        with self._metadata.read() as tx:
+            record = _require(tx, artifact_id)
+        if record.content is None:
+            raise NoContent(
+                f"The content of {shortened(record.name)} was never uploaded, only tracked at {shortened(record.uri)}: get it there."
+            )
+        size_bytes = self._size(record, record.content)
+        end = size_bytes if stop is None else min(stop, size_bytes)
+        if start < 0 or end < start or (start >= size_bytes and size_bytes > 0):
+            raise RangeNotSatisfiable(
+                f"The artifact {shortened(record.name)} has {size_bytes} bytes: {start} to {stop} is no part of it.",
+                limit=f"{size_bytes} bytes",
+            )
+        if start == 0:
+            self._note_download(caller, record)
+        chunks = self._blobs.read(record.content, start, end)
+        whole = start == 0 and end == size_bytes
+        return ArtifactContent(record, size_bytes, start, end, _verified(chunks, record) if whole else chunks)
+
+    def _size(self, record: ArtifactRecord, key: str) -> int:
+        try:
+            size_bytes = self._blobs.size(key)
+        except BlobMissing as error:
+            raise BlobMissing(f"The bytes of artifact {record.id} ({shortened(record.name)}) are gone from the blob store.") from error
+        if size_bytes != record.size_bytes:
+            raise _damaged(record)
+        return size_bytes
+
+    def _note_download(self, caller: Caller, record: ArtifactRecord) -> None:
+        with self._metadata.write() as tx:
+            ref = tx.get(ObjectRef, record.parent_id)
+            if ref is not None:
+                subject = artifact_ref(record, ref.type)
+                note(tx, caller, ChangeKind.DOWNLOADED, subject, self._clock(), object_type="artifact", payload={"name": record.name})
+
+    def delete(self, caller: Caller, artifact_id: str) -> Deleted:
+        """Delete an artifact, and its bytes unless another artifact has the same ones."""
+        with self._metadata.write() as tx:
+            record = _require(tx, artifact_id)
+            subject = artifact_ref(record, resolve(tx, record.parent_id).type)
+            tx.delete(ArtifactRecord, [Condition("id", "eq", record.id)])
+            note(tx, caller, ChangeKind.DESTROYED, subject, self._clock(), object_type="artifact", payload={"old": fields_of(record)})
+        self._objects.sweep(Erased(contents=set() if record.content is None else {record.content}))
+        return Deleted(deleted=1)
+
+
+class ArtifactUpload:
+    """Bytes on their way in. Nobody sees them before :meth:`commit`; leaving the ``with`` block without it drops them."""
+
+    def __init__(self, blobs: BlobStore, declared: ArtifactUploadQuery, record: Callable[[BlobInfo], ArtifactRecord]) -> None:
+        self._writer = blobs.writer()
+        self._declared = declared
+        self._record = record
+        self._size_bytes = 0
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._writer.__exit__(kind, error, trace)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Add bytes at the end.
+
+        Raises
+        ------
+        InvalidRequest
+            There are more than were declared.
+        """
+        self._size_bytes += len(data)
+        if self._declared.size_bytes is not None and self._size_bytes > self._declared.size_bytes:
+            raise self._wrong_size("more")
+        self._writer.write(data)
+
+    def commit(self) -> ArtifactRecord:
+        """Keep the bytes and return the record of the artifact.
+
+        Raises
+        ------
+        InvalidRequest
+            There are fewer bytes than were declared.
+        ChecksumMismatch
+            They are not the bytes whose digest was declared.
+        NotFound
+            The object was deleted meanwhile.
+        """
+        if self._declared.size_bytes is not None and self._size_bytes != self._declared.size_bytes:
+            raise self._wrong_size(str(self._size_bytes))
+        return self._record(self._writer.commit(sha256=self._declared.sha256, md5=self._declared.md5))
+
+    def _wrong_size(self, came: str) -> InvalidRequest:
+        return InvalidRequest(
+            f"{shortened(self._declared.name)} was declared with {self._declared.size_bytes} bytes, but {came} came: "
+            "did the file change while it was read? Nothing was stored.",
+            field="size_bytes",
+        )
+
+
+def _require(tx: MetadataTransaction, artifact_id: str) -> ArtifactRecord:
+    record = tx.get(ArtifactRecord, artifact_id)
+    if record is None:
+        raise NotFound(f"There is no artifact {shortened(artifact_id, 60)}: it was never created, or it was deleted.")
+    return record
+
+
+def _checked_file(file: TrackedFile, field: str) -> TrackedFile:
+    return TrackedFile(
+        name=checked_artifact_name(file.name, field=f"{field}.name"),
+        uri=checked_prose(file.uri, "uri", field=f"{field}.uri"),
+        file_type=file.file_type,
+        md5=checked_digest(file.md5, "MD5", 32, field=f"{field}.md5"),
+        sha256=checked_digest(file.sha256, "SHA-256", 64, field=f"{field}.sha256"),
+        size_bytes=checked_size(file.size_bytes, field=f"{field}.size_bytes"),
+        media_type=checked_media_type(file.media_type, field=f"{field}.media_type"),
+    )
+
+
+def _tracked(parent: ObjectRef, file: TrackedFile, at: datetime) -> ArtifactRecord:
+    return ArtifactRecord(
+        id="",
+        parent_id=parent.id,
+        namespace=parent.namespace,
+        name=file.name,
+        file_type=file.file_type,
+        storage=ArtifactStorage.TRACKED,
+        media_type=file.media_type,
+        size_bytes=file.size_bytes,
+        md5=file.md5,
+        sha256=file.sha256,
+        uri=file.uri,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _keep(tx: MetadataTransaction, caller: Caller, parent: ObjectRef, wanted: ArtifactRecord, at: datetime) -> ArtifactRecord:
+    """Insert an artifact under the id that its content derives, or return the one that is there.
+
+    The rule of 2022 hashes the content but not the name. The first name keeps that id; the same content under another name gets a salted
+    one, so that no name is lost. A file whose owner tells no digest is known by its name and place alone.
+    """
+    number = wanted.file_type.number
+    salted = salted_id("artifact", parent.id, str(number), wanted.md5 or wanted.sha256 or wanted.uri, wanted.name)
+    artifact_id = file_id(parent.id, number, wanted.md5) if wanted.md5 else salted
+    found = tx.get(ArtifactRecord, artifact_id)
+    if found is not None and found.name != wanted.name:
+        artifact_id = salted
+        found = tx.get(ArtifactRecord, artifact_id)
+    kind = ChangeKind.UPLOADED if wanted.storage is ArtifactStorage.UPLOADED else ChangeKind.CREATED
+    if found is None:
+        record = msgspec.structs.replace(wanted, id=artifact_id)
+        tx.insert(record)
+        note(tx, caller, kind, artifact_ref(record, parent.type), at, object_type="artifact", payload={"new": fields_of(record)})
+        return record
+    record = _merged(found, wanted)
+    if record == found:
+        return found
+    record = msgspec.structs.replace(record, updated_at=at)
+    tx.put([record])
+    kind = kind if kind is ChangeKind.UPLOADED else ChangeKind.UPDATED
+    note(tx, caller, kind, artifact_ref(record, parent.type), at, object_type="artifact", payload=difference(found, record))
+    return record
+
+
+def _merged(found: ArtifactRecord, wanted: ArtifactRecord) -> ArtifactRecord:
+    """Return what is known of one file after it was sent once more: bytes are never given up, a reference may move."""
+    if wanted.storage is ArtifactStorage.UPLOADED and found.storage is ArtifactStorage.TRACKED:
+        return msgspec.structs.replace(wanted, id=found.id, uri=found.uri, created_at=found.created_at, updated_at=found.updated_at)
+    if wanted.storage is ArtifactStorage.TRACKED and found.storage is ArtifactStorage.TRACKED:
+        return msgspec.structs.replace(wanted, id=found.id, created_at=found.created_at, updated_at=found.updated_at)
+    return found
+
+
+def _verified(chunks: Iterator[bytes], record: ArtifactRecord) -> Iterator[bytes]:
+    """Yield the chunks, but hold the last one back until the digest of all is right."""
+    digest = hashlib.sha256()
+    held: bytes | None = None
+    for chunk in chunks:
+        if held is not None:
+            yield held
+        digest.update(chunk)
+        held = chunk
+    if digest.hexdigest() != record.sha256:
+        raise _damaged(record)
+    if held is not None:
+        yield held
+
+
+def _damaged(record: ArtifactRecord) -> ChecksumMismatch:
+    return ChecksumMismatch(
+        f"The stored bytes of artifact {record.id} ({shortened(record.name)}) are not those that were uploaded: upload them again."
+    )

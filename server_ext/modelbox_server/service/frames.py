@@ -1,0 +1,53 @@
+"""Experiments with everything that a table of runs shows, as columns: one answer instead of one request per run."""
+
+from collections.abc import Sequence
+
+from modelbox.entities.records import MetadataEntry
+from modelbox.entities.series import SeriesSummary
+from modelbox.wire.messages import ExperimentFrame, ExperimentsQuery, MetadataColumns, SummaryColumns
+from modelbox_server.service.context import Caller
+from modelbox_server.service.experiments import experiments_page
+from modelbox_server.service.objects import in_parts
+from modelbox_server.storage.interfaces import Condition, MetadataStore, MetricsStore
+
+__all__ = ["FramesService"]
+
+
+class FramesService:
+    """Put experiments, metadata and metric summaries side by side."""
+
+    def __init__(self, metadata: MetadataStore, metrics: MetricsStore) -> None:
+        self._metadata = metadata
+        self._metrics = metrics
+
+    def experiments(self, caller: Caller, query: ExperimentsQuery) -> ExperimentFrame:
+        """Return one page of experiments, newest first, with all their metadata and the summaries of their series."""
+        del caller
+        with self._metadata.read() as tx:
+            page = experiments_page(tx, query)
+            ids = [record.id for record in page.items]
+            entries = [entry for part in in_parts(ids) for entry in tx.select(MetadataEntry, [Condition("object_id", "in", part)])]
+        row = {object_id: i for i, object_id in enumerate(ids)}
+        return ExperimentFrame(
+            experiments=page.items,
+            metadata=MetadataColumns(
+                row=[row[entry.object_id] for entry in entries],
+                key=[entry.key for entry in entries],
+                value=[entry.value for entry in entries],
+            ),
+            metrics=_columns(self._metrics.summaries(ids) if ids else [], row),
+            next_page_token=page.next_page_token,
+        )
+
+
+def _columns(summaries: Sequence[SeriesSummary], row: dict[str, int]) -> SummaryColumns:
+    return SummaryColumns(
+        row=[row[summary.object_id] for summary in summaries],
+        key=[summary.key for summary in summaries],
+        count=[summary.count for summary in summaries],
+        last_step=[summary.last_step for summary in summaries],
+        last=[summary.last for summary in summaries],
+        min=[summary.min for summary in summaries],
+        max=[summary.max for summary in summaries],
+        mean=[summary.mean for summary in summaries],
+    )

@@ -1,0 +1,148 @@
+"""Metrics: append points to series of objects, and read them back, whole or thinned."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+from unicodedata import normalize
+
+import numpy as np
+import numpy.typing as npt
+
+from modelbox.entities.names import checked_key, checked_name
+from modelbox.entities.series import SeriesBlock, ValueKind
+from modelbox.errors import InvalidQuery, InvalidRequest, NotFound, TooLarge, shortened
+from modelbox.wire.messages import AppendResult, MetricsQuery, SeriesSummaries, SummariesQuery
+from modelbox_server.service.checks import checked_count
+from modelbox_server.service.context import Caller
+from modelbox_server.service.objects import missing_among
+from modelbox_server.storage.interfaces import BatchKey, MetadataStore, MetricsStore
+
+__all__ = ["MAX_BATCH_POINTS", "MAX_OBJECTS", "MetricsService", "thinned"]
+
+MAX_BATCH_POINTS = 1_000_000
+"""Most points of one batch."""
+
+MAX_OBJECTS = 10_000
+"""Most objects of one query."""
+
+_INT64_MAX = 2**63 - 1
+
+
+class MetricsService:
+    """Append and read points."""
+
+    def __init__(self, metadata: MetadataStore, metrics: MetricsStore) -> None:
+        self._metadata = metadata
+        self._metrics = metrics
+
+    def append(self, caller: Caller, blocks: Sequence[SeriesBlock], batch: BatchKey | None = None) -> AppendResult:
+        """Add points to series, all of them or none. The status of an experiment does not matter: late points are welcome.
+
+        Raises
+        ------
+        InvalidRequest
+            There is no point, a key breaks the rules, or the columns of a block differ in length.
+        NotFound
+            One of the objects does not exist.
+        TooLarge
+            The batch has more than 1,000,000 points.
+        BatchConflict
+            The batch number was used before with other content.
+        """
+        del caller
+        if batch is not None:
+            checked_name(batch.client, "client", field="client")
+            if not 0 <= batch.number <= _INT64_MAX:
+                raise InvalidRequest(f"The batch number {shortened(batch.number, 40)} must be between 0 and 2^63-1.", field="batch")
+        checked = [checked_block(block, f"series[{i}]") for i, block in enumerate(blocks) if len(block)]
+        points = sum(len(block) for block in checked)
+        if points == 0:
+            raise InvalidRequest("The batch has no points: send at least one.", field="series")
+        if points > MAX_BATCH_POINTS:
+            raise TooLarge(
+                f"The batch has {points} points: at most {MAX_BATCH_POINTS} are taken at once, send it in parts.",
+                field="series",
+                limit=f"{MAX_BATCH_POINTS} points",
+            )
+        self._require({block.object_id: None for block in checked})
+        outcome = self._metrics.append(checked, batch)
+        return AppendResult(points=outcome.points, duplicate=outcome.duplicate)
+
+    def read(self, caller: Caller, query: MetricsQuery) -> list[SeriesBlock]:
+        """Return one block of numpy columns per series, ordered by (step, wall clock).
+
+        Raises
+        ------
+        InvalidQuery
+            `skip` or `max_points` is out of range.
+        NotFound
+            One of the objects does not exist.
+        """
+        del caller
+        checked_count(query.objects, MAX_OBJECTS, "objects", field="objects")
+        if query.max_points is not None and query.max_points < 4:
+            raise InvalidQuery(f"max_points is {query.max_points}: a curve needs at least 4 points.", field="max_points")
+        skip = {(object_id, normalize("NFC", key)): count for object_id, counts in query.skip.items() for key, count in counts.items()}
+        if any(not 0 <= count <= _INT64_MAX for count in skip.values()):
+            raise InvalidQuery("skip holds a count outside 0 to 2^63-1: pass how many points you already have.", field="skip")
+        objects = list(dict.fromkeys(query.objects))
+        keys = None if query.keys is None else list(dict.fromkeys(normalize("NFC", key) for key in query.keys))
+        if not objects or keys == []:
+            return []
+        self._require(dict.fromkeys(objects))
+        blocks = self._metrics.read(objects, keys, skip=skip or None)
+        return blocks if query.max_points is None else [thinned(block, query.max_points) for block in blocks]
+
+    def summaries(self, caller: Caller, query: SummariesQuery) -> SeriesSummaries:
+        """Return count, bounds and last value of every series of the objects."""
+        del caller
+        checked_count(query.objects, MAX_OBJECTS, "objects", field="objects")
+        objects = list(dict.fromkeys(query.objects))
+        if not objects:
+            return SeriesSummaries(series=[])
+        self._require(dict.fromkeys(objects))
+        return SeriesSummaries(series=self._metrics.summaries(objects))
+
+    def _require(self, object_ids: dict[str, None]) -> None:
+        # One query per batch, and never an answer remembered from before: another process may have deleted the object.
+        with self._metadata.read() as tx:
+            missing = missing_among(tx, object_ids)
+        if missing is not None:
+            raise NotFound(f"There is no object {shortened(missing, 60)}: it was never created, or it was deleted.", field="object_id")
+
+
+def checked_block(block: SeriesBlock, field: str) -> SeriesBlock:
+    """Return a block whose key is in NFC and whose columns have one length."""
+    key = checked_key(block.key, "metric", field=f"{field}.key")
+    points = len(block)
+    values = memoryview(cast(bytes, block.values)).nbytes // 8 if block.kind is ValueKind.FLOAT else len(cast(Sequence[str], block.values))
+    wall_times = memoryview(block.wall_times_us).nbytes // 8
+    if not points == wall_times == values:
+        raise InvalidRequest(
+            f"The columns of {shortened(key)} differ in length: {points} steps, {wall_times} wall clocks, {values} values.", field=field
+        )
+    return block if key == block.key else replace(block, key=key)
+
+
+def thinned(block: SeriesBlock, max_points: int) -> SeriesBlock:
+    """Return at most `max_points` points of a float series: the first and the last, and minimum and maximum of equal stretches between.
+
+    NaN never hides a minimum or a maximum; a stretch of nothing but NaN stays NaN, so that a chart shows the gap. Text and bytes
+    come whole.
+    """
+    points = len(block)
+    if block.kind is not ValueKind.FLOAT or points <= max_points:
+        return block
+    from tsdownsample import MinMaxDownsampler
+
+    values: npt.NDArray[np.float64] = np.ascontiguousarray(cast(npt.NDArray[np.float64], block.values), dtype=np.float64)
+    middle = MinMaxDownsampler().downsample(  # type: ignore[no-untyped-call]
+        values, n_out=(max_points - 2) // 2 * 2
+    )
+    picks = np.unique(np.concatenate(([0], middle.astype(np.int64), [points - 1])))
+    return replace(
+        block,
+        steps=np.asarray(cast(npt.NDArray[np.int64], block.steps))[picks],
+        wall_times_us=np.asarray(cast(npt.NDArray[np.int64], block.wall_times_us))[picks],
+        values=values[picks],
+    )

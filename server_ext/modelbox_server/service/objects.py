@@ -1,0 +1,226 @@
+"""What ids stand for, and the one place where objects appear and vanish.
+
+Records, points and bytes lie in three stores, and no transaction spans them. The order is therefore fixed: bytes are written before the
+record that names them, and records are deleted before the points and bytes that hung on them. A crash in between leaves points or bytes
+that nothing refers to; :meth:`Objects.collect_garbage` removes them.
+"""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
+
+from modelbox.entities.ids import is_id
+from modelbox.entities.records import (
+    ArtifactRecord,
+    ChangeEvent,
+    ChangeKind,
+    CheckpointRecord,
+    EventRecord,
+    ExperimentRecord,
+    MetadataEntry,
+    ModelRecord,
+    ModelVersionRecord,
+    NamespaceRecord,
+    ObjectRef,
+    ObjectType,
+    Record,
+)
+from modelbox.errors import BlobMissing, ModelBoxError, NotFound, StorageUnavailable, shortened
+from modelbox_server.service.changes import fields_of, note
+from modelbox_server.service.context import Caller
+from modelbox_server.storage.interfaces import BlobStore, Condition, MetadataStore, MetadataTransaction, MetricsStore
+
+__all__ = ["Erased", "Garbage", "Objects", "artifact_ref", "in_parts", "missing_among", "require", "resolve"]
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+# Databases bound the number of parameters of one statement.
+_PART = 500
+
+_RECORDS: dict[ObjectType, type[Record]] = {
+    ObjectType.EXPERIMENT: ExperimentRecord,
+    ObjectType.CHECKPOINT: CheckpointRecord,
+    ObjectType.MODEL: ModelRecord,
+    ObjectType.MODEL_VERSION: ModelVersionRecord,
+}
+
+
+def in_parts(items: Collection[T], size: int = _PART) -> Iterator[list[T]]:
+    """Yield the items in lists of at most `size`."""
+    rest = iter(items)
+    while part := list(islice(rest, size)):
+        yield part
+
+
+def resolve(tx: MetadataTransaction, object_id: str) -> ObjectRef:
+    """Return what an id stands for.
+
+    Raises
+    ------
+    NotFound
+        There is no such object.
+    """
+    ref = tx.get(ObjectRef, object_id)
+    if ref is None:
+        raise _not_found("object", object_id)
+    return ref
+
+
+def require(tx: MetadataTransaction, kind: type[R], what: str, object_id: str) -> R:
+    """Return the record of `kind` with this id.
+
+    Raises
+    ------
+    NotFound
+        There is none; when the id stands for an object of another kind, the message says so.
+    """
+    record = tx.get(kind, object_id)
+    if record is not None:
+        return record
+    ref = tx.get(ObjectRef, object_id)
+    if ref is not None:
+        raise NotFound(f"There is no {what} {object_id}: this id stands for a {ref.type.replace('_', ' ')}.")
+    raise _not_found(what, object_id)
+
+
+def missing_among(tx: MetadataTransaction, object_ids: Collection[str]) -> str | None:
+    """Return the first of the ids that stands for nothing, or ``None``."""
+    known = {ref.id for part in in_parts(object_ids) for ref in tx.select(ObjectRef, [Condition("id", "in", part)])}
+    return next((object_id for object_id in object_ids if object_id not in known), None)
+
+
+def artifact_ref(artifact: ArtifactRecord, type_: ObjectType) -> ObjectRef:
+    """Return the subject of a change event about an artifact; `type_` is that of its parent."""
+    return ObjectRef(id=artifact.id, type=type_, namespace=artifact.namespace, parent_id=artifact.parent_id)
+
+
+def _not_found(what: str, object_id: str) -> NotFound:
+    hint = "it was never created, or it was deleted" if is_id(object_id) else "an id has 40 lower-case hex digits"
+    return NotFound(f"There is no {what} {shortened(object_id, 60)}: {hint}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Records that a transaction deleted, and whose points and bytes must go once it is committed."""
+
+    object_ids: list[str] = field(default_factory=list)
+    contents: set[str] = field(default_factory=set)
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What :meth:`Objects.collect_garbage` removed."""
+
+    points: int
+    blobs: int
+
+
+class Objects:
+    """Make objects appear and vanish in all three stores in the right order."""
+
+    def __init__(self, metadata: MetadataStore, metrics: MetricsStore, blobs: BlobStore) -> None:
+        self._metadata = metadata
+        self._metrics = metrics
+        self._blobs = blobs
+
+    def claim(self, tx: MetadataTransaction, ref: ObjectRef, at: datetime) -> None:
+        """Let an id stand for an object from now on, and its namespace exist.
+
+        Derived ids come back: an experiment that was deleted can be created again under the same id. Points that the deleted one left
+        behind must not become points of the new one.
+        """
+        if tx.get(NamespaceRecord, ref.namespace) is None:
+            tx.insert(NamespaceRecord(name=ref.namespace, created_at=at))
+        if tx.select(ChangeEvent, [Condition("object_id", "eq", ref.id), Condition("kind", "eq", ChangeKind.DESTROYED)], limit=1):
+            self._metrics.delete([ref.id])
+        tx.insert(ref)
+
+    def erase(self, tx: MetadataTransaction, caller: Caller, ref: ObjectRef, at: datetime) -> Erased:
+        """Delete the records of an object and of everything that hangs on it; call :meth:`sweep` after the commit."""
+        members = [ref, *tx.select(ObjectRef, [Condition("parent_id", "eq", ref.id)])]
+        contents: set[str] = set()
+        count = len(members)
+        for part in in_parts(members):
+            types = {member.id: member.type for member in part}
+            on_them = [Condition("parent_id", "in", list(types))]
+            artifacts = tx.select(ArtifactRecord, on_them)
+            count += len(artifacts)
+            contents.update(artifact.content for artifact in artifacts if artifact.content is not None)
+            for artifact in artifacts:
+                self._note_destroyed(tx, caller, artifact_ref(artifact, types[artifact.parent_id]), artifact, at, "artifact")
+            for member in part:
+                record = tx.get(_RECORDS[member.type], member.id)
+                self._note_destroyed(tx, caller, member, record, at, member.type)
+                tx.delete(_RECORDS[member.type], [Condition("id", "eq", member.id)])
+            tx.delete(ArtifactRecord, on_them)
+            tx.delete(EventRecord, on_them)
+            tx.delete(MetadataEntry, [Condition("object_id", "in", list(types))])
+            tx.delete(ObjectRef, [Condition("id", "in", list(types))])
+        return Erased([member.id for member in members], contents, count)
+
+    @staticmethod
+    def _note_destroyed(
+        tx: MetadataTransaction, caller: Caller, subject: ObjectRef, record: Record | None, at: datetime, object_type: str
+    ) -> None:
+        fields = {} if record is None else fields_of(record)
+        note(tx, caller, ChangeKind.DESTROYED, subject, at, object_type=object_type, payload={"old": fields})
+
+    def sweep(self, erased: Erased) -> None:
+        """Remove points and bytes of records whose deletion is committed.
+
+        The records are gone whatever happens here, so a store that is away is logged and left to :meth:`collect_garbage`.
+        """
+        try:
+            self._remove(erased.object_ids, sorted(erased.contents))
+        except ModelBoxError as error:
+            _log.warning("Points or bytes of deleted objects stay until garbage is collected: %s", error)
+
+    def collect_garbage(self) -> Garbage:
+        """Remove points and bytes that no record refers to, left behind by a crash between two stores.
+
+        May run at any time. An upload that is between its bytes and its record at this very moment is refused with
+        :class:`~modelbox.errors.StorageUnavailable` and can be sent again.
+        """
+        points = blobs = 0
+        with self._metadata.read() as tx:
+            destroyed = tx.select(ChangeEvent, [Condition("kind", "eq", ChangeKind.DESTROYED)])
+        object_ids = {event.object_id for event in destroyed if event.object_type in _RECORDS}
+        for part in in_parts(object_ids):
+            points += self._remove(part, []).points
+        for keys in in_parts(list(self._blobs.keys()), 100):
+            blobs += self._remove([], keys).blobs
+        return Garbage(points, blobs)
+
+    def _remove(self, object_ids: Sequence[str], contents: Sequence[str]) -> Garbage:
+        # Inside a writing transaction: nobody can create an object under one of these ids, or an artifact with one of these contents,
+        # between the look and the removal.
+        with self._metadata.write() as tx:
+            alive = {ref.id for part in in_parts(object_ids) for ref in tx.select(ObjectRef, [Condition("id", "in", part)])}
+            gone = [object_id for object_id in object_ids if object_id not in alive]
+            points = self._metrics.delete(gone) if gone else 0
+            unused = [key for key in contents if not tx.count(ArtifactRecord, [Condition("content", "eq", key)])]
+            blobs = sum(self._blobs.delete(key) for key in unused)
+        return Garbage(points, blobs)
+
+    def hold_content(self, key: str) -> None:
+        """Make sure, inside the writing transaction that records an artifact, that its bytes were not removed a moment ago.
+
+        Raises
+        ------
+        StorageUnavailable
+            They were: the last other artifact with the same bytes was deleted meanwhile. Sending them again mends it.
+        """
+        try:
+            self._blobs.size(key)
+        except BlobMissing as error:
+            raise StorageUnavailable(
+                "Another artifact with the same bytes was deleted at the same moment, and the bytes with it: upload them again.",
+                retry_after_s=0.1,
+            ) from error

@@ -1,0 +1,93 @@
+"""Pages of long lists: where one ends the next begins, whatever was added or deleted in between.
+
+A page token holds the position of the last record that was seen, and a digest over it and the query it belongs to. It is opaque, but no
+secret: it says nothing that the page did not show. The digest is there so that a token which was cut, mixed up or used with other filters
+is an error instead of a wrong list.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import blake2b
+from typing import TypeVar, cast
+
+import msgspec
+
+from modelbox.entities.records import Json, Record
+from modelbox.entities.times import from_us, to_us
+from modelbox.errors import InvalidQuery
+from modelbox.wire.messages import MAX_PAGE, Page
+from modelbox_server.storage.interfaces import Condition, MetadataTransaction, Order
+
+__all__ = ["page_of", "shown_limit"]
+
+R = TypeVar("R", bound=Record)
+
+_DIGEST_BYTES = 12
+
+
+def page_of(
+    tx: MetadataTransaction,
+    kind: type[R],
+    where: Sequence[Condition],
+    *,
+    order: Order | None,
+    limit: int,
+    page_token: str | None,
+) -> Page[R]:
+    """Return one page of the records for which every condition holds.
+
+    Raises
+    ------
+    InvalidQuery
+        The token is none of ours or belongs to another query, or the limit is below 1.
+    """
+    limit = shown_limit(limit)
+    query = _query_bytes(kind, where, order)
+    after = None if page_token is None else _position(page_token, query)
+    # One more than asked for tells whether there is a next page, without counting.
+    records = tx.select(kind, where, order=order, limit=limit + 1, after=after)
+    if len(records) <= limit:
+        return Page(items=records, limit=limit)
+    return Page(items=records[:limit], next_page_token=_token(records[limit - 1], order, query), limit=limit)
+
+
+def shown_limit(limit: int) -> int:
+    """Return how many items a page shows when `limit` were asked for."""
+    if limit < 1:
+        raise InvalidQuery(f"limit is {limit}: ask for at least 1 item.", field="limit")
+    return min(limit, MAX_PAGE)
+
+
+def _query_bytes(kind: type[Record], where: Sequence[Condition], order: Order | None) -> bytes:
+    return msgspec.json.encode([kind.__name__, [[c.field, c.operator, c.value] for c in where], order])
+
+
+def _token(last: Record, order: Order | None, query: bytes) -> str:
+    values = [getattr(last, field) for field in ([order.field] if order else []) + list(last.KEY)]
+    position = msgspec.json.encode([{"us": to_us(value)} if isinstance(value, datetime) else value for value in values])
+    return base64.urlsafe_b64encode(_digest(position, query) + position).rstrip(b"=").decode()
+
+
+def _position(token: str, query: bytes) -> list[object]:
+    try:
+        raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise _refusal() from error
+    digest, position = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
+    if digest != _digest(position, query):
+        raise _refusal()
+    values = cast(list[Json], msgspec.json.decode(position))
+    return [from_us(value["us"]) if isinstance(value, dict) else value for value in values]
+
+
+def _digest(position: bytes, query: bytes) -> bytes:
+    return blake2b(len(query).to_bytes(8, "big") + query + position, digest_size=_DIGEST_BYTES).digest()
+
+
+def _refusal() -> InvalidQuery:
+    return InvalidQuery(
+        "The page_token does not belong to this query: take it from next_page_token of the page before, with the same filters.",
+        field="page_token",
+    )

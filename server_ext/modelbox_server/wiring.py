@@ -1,0 +1,160 @@
+"""The one place where services meet the stores that they work on: for Jupyter, for a standalone server, in process and in tests alike."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+from modelbox.entities.times import now
+from modelbox.errors import StorageError
+from modelbox_server.service.artifacts import ArtifactsService
+from modelbox_server.service.changes import ChangesService
+from modelbox_server.service.checkpoints import CheckpointsService
+from modelbox_server.service.context import Clock
+from modelbox_server.service.events import EventsService
+from modelbox_server.service.experiments import ExperimentsService
+from modelbox_server.service.frames import FramesService
+from modelbox_server.service.info import InfoService
+from modelbox_server.service.metadata import MetadataService
+from modelbox_server.service.metrics import MetricsService
+from modelbox_server.service.models import ModelsService
+from modelbox_server.service.namespaces import NamespacesService
+from modelbox_server.service.objects import Garbage, Objects
+from modelbox_server.service.versions import VersionsService
+from modelbox_server.storage.interfaces import BlobStore, MetadataStore, MetricsStore
+from modelbox_server.storage.registry import open_store
+
+__all__ = ["Services", "StorageSettings", "build_services", "ephemeral_services", "local_services", "services_over"]
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Which stores to use, and the folder for those that keep files.
+
+    Parameters
+    ----------
+    folder
+        Made readable by its user alone when it is not there.
+    metadata_storage
+        ``integrated`` (SQLite) or ``ephemeral`` (memory).
+    metrics_storage
+        ``integrated`` (SQLite) or ``inmemory``.
+    artifact_storage
+        ``filesystem``.
+    """
+
+    folder: Path
+    metadata_storage: str = "integrated"
+    metrics_storage: str = "integrated"
+    artifact_storage: str = "filesystem"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All use cases over one set of stores. Safe to use from several threads at once."""
+
+    namespaces: NamespacesService
+    experiments: ExperimentsService
+    frames: FramesService
+    checkpoints: CheckpointsService
+    models: ModelsService
+    versions: VersionsService
+    metadata: MetadataService
+    metrics: MetricsService
+    events: EventsService
+    artifacts: ArtifactsService
+    changes: ChangesService
+    info: InfoService
+    _objects: Objects = field(repr=False)
+    _stores: tuple[MetadataStore, MetricsStore, BlobStore] = field(repr=False)
+    _cleanup: ExitStack = field(repr=False)
+
+    def check(self) -> None:
+        """Return if every store can be written to now, raise the reason otherwise."""
+        for store in self._stores:
+            store.check()
+
+    def collect_garbage(self) -> Garbage:
+        """Remove points and bytes that a crash between two stores left without a record."""
+        return self._objects.collect_garbage()
+
+    def close(self) -> None:
+        """Close the stores. Closed services are not used again."""
+        self._cleanup.close()
+
+
+def services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobStore, *, clock: Clock = now) -> Services:
+    """Return services over stores that are open already, and which the services close."""
+    cleanup = ExitStack()
+    for store in (blobs, metrics, metadata):
+        cleanup.callback(store.close)
+    return _services_over(metadata, metrics, blobs, clock, cleanup)
+
+
+def _services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobStore, clock: Clock, cleanup: ExitStack) -> Services:
+    objects = Objects(metadata, metrics, blobs)
+    return Services(
+        namespaces=NamespacesService(metadata),
+        experiments=ExperimentsService(metadata, objects, clock),
+        frames=FramesService(metadata, metrics),
+        checkpoints=CheckpointsService(metadata, objects, clock),
+        models=ModelsService(metadata, objects, clock),
+        versions=VersionsService(metadata, objects, clock),
+        metadata=MetadataService(metadata, clock),
+        metrics=MetricsService(metadata, metrics),
+        events=EventsService(metadata, clock),
+        artifacts=ArtifactsService(metadata, blobs, objects, clock),
+        changes=ChangesService(metadata),
+        info=InfoService(metadata, metrics, blobs),
+        _objects=objects,
+        _stores=(metadata, metrics, blobs),
+        _cleanup=cleanup,
+    )
+
+
+def build_services(settings: StorageSettings, *, clock: Clock = now) -> Services:
+    """Open the stores that `settings` name and return services over them.
+
+    Raises
+    ------
+    ConfigError
+        There is no store of this name.
+    StorageError, StorageUnavailable
+        A store cannot be opened.
+    """
+    _make_private(settings.folder)
+    return _opened(settings, clock, ExitStack())
+
+
+def local_services(folder: Path, *, clock: Clock = now) -> Services:
+    """Return services over SQLite and files in `folder`: the local store of a user."""
+    return build_services(StorageSettings(folder), clock=clock)
+
+
+def ephemeral_services(*, clock: Clock = now) -> Services:
+    """Return services that keep everything in memory, and bytes in a temporary folder that goes with them."""
+    cleanup = ExitStack()
+    folder = Path(mkdtemp(prefix="modelbox-"))
+    cleanup.callback(rmtree, folder, ignore_errors=True)
+    return _opened(StorageSettings(folder, "ephemeral", "inmemory", "filesystem"), clock, cleanup)
+
+
+def _opened(settings: StorageSettings, clock: Clock, cleanup: ExitStack) -> Services:
+    """Open the stores; what is open already is closed again when the next one fails."""
+    with cleanup:
+        metadata = open_store("metadata", settings.metadata_storage, settings.folder)
+        cleanup.callback(metadata.close)
+        metrics = open_store("metrics", settings.metrics_storage, settings.folder)
+        cleanup.callback(metrics.close)
+        blobs = open_store("artifacts", settings.artifact_storage, settings.folder)
+        cleanup.callback(blobs.close)
+        return _services_over(metadata, metrics, blobs, clock, cleanup.pop_all())
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder for its user alone. One that is there keeps its mode: it may hold more than our files, whose own mode is 0600."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"The folder {folder} cannot be made ({error.strerror}): choose one that this user can write to.") from error
