@@ -128,7 +128,8 @@ def _encoder(column: Column) -> Callable[[object], Cell]:
     encode = _ENCODERS[column.storage]
 
     def checked(value: object) -> Cell:
-        if value is None:
+        # None is a JSON value of its own, and is written as null.
+        if value is None and column.storage is not Storage.JSON:
             if column.nullable:
                 return None
             raise InvalidRequest(f"{column.field} is not set: give it a value.", field=column.field)
