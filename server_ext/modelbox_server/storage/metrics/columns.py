@@ -1,0 +1,145 @@
+"""Points of one series as numpy columns: what every metrics store works on between the wire and its own format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from modelbox.entities.series import SeriesBlock, ValueKind
+from modelbox.errors import InvalidRequest, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Buffer
+
+__all__ = ["Floats", "Integers", "Points", "SeriesKey", "grouped"]
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Values: TypeAlias = "Floats | list[str] | list[bytes]"
+
+SeriesKey: TypeAlias = tuple[str, str, ValueKind]
+"""What a series is stored under: object id, key, kind of value."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """Columns of one length, in order of arrival unless said otherwise.
+
+    Parameters
+    ----------
+    kind
+        What the values are.
+    steps, clocks_us
+        Step and wall clock (microseconds since 1970-01-01 UTC) of each point.
+    values
+        An array for floats, a list for text and bytes.
+    """
+
+    kind: ValueKind
+    steps: Integers
+    clocks_us: Integers
+    values: Values
+
+    def __len__(self) -> int:
+        """Return how many points there are."""
+        return len(self.steps)
+
+    @classmethod
+    def of_block(cls, block: SeriesBlock) -> Points:
+        """Return the columns of `block`; they may be views into its buffers.
+
+        Raises
+        ------
+        InvalidRequest
+            The columns differ in length, or a text has a lone surrogate.
+        """
+        steps = np.frombuffer(memoryview(block.steps), np.int64)
+        clocks_us = np.frombuffer(memoryview(block.wall_times_us), np.int64)
+        values: Values
+        match block.kind:
+            case ValueKind.FLOAT:
+                values = np.frombuffer(memoryview(cast("Buffer", block.values)), np.float64)
+            case ValueKind.TEXT:
+                values = list(cast("Sequence[str]", block.values))
+                _check_texts(values, block.key)
+            case ValueKind.BYTES:
+                values = [bytes(value) for value in cast("Sequence[bytes]", block.values)]
+        if not len(steps) == len(clocks_us) == len(values):
+            raise InvalidRequest(
+                f"The series {shortened(block.key)} has {len(steps)} steps, {len(clocks_us)} wall clocks and {len(values)} values: "
+                "send as many of each."
+            )
+        return cls(block.kind, steps, clocks_us, values)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Points]) -> Points:
+        """Return the points of all `parts`, one after the other; there must be at least one, all of one kind."""
+        if len(parts) == 1:
+            return parts[0]
+        kind = parts[0].kind
+        if kind is ValueKind.FLOAT:
+            values: Values = np.concatenate([cast("Floats", part.values) for part in parts])
+        else:
+            values = [value for part in parts for value in cast("list[str]", part.values)]
+        return cls(kind, np.concatenate([part.steps for part in parts]), np.concatenate([part.clocks_us for part in parts]), values)
+
+    def part(self, start: int, stop: int | None = None) -> Points:
+        """Return the points from `start` up to `stop`."""
+        return Points(self.kind, self.steps[start:stop], self.clocks_us[start:stop], self.values[start:stop])
+
+    def copied(self) -> Points:
+        """Return the same points in memory of their own."""
+        values = self.values.copy()
+        return Points(self.kind, self.steps.copy(), self.clocks_us.copy(), values)
+
+    def ordered(self) -> Points:
+        """Return the points ordered by (step, wall clock), those equal in both as they were."""
+        if self._is_ordered():
+            return self
+        order = np.lexsort((self.clocks_us, self.steps))
+        if isinstance(self.values, np.ndarray):
+            values: Values = self.values[order]
+        else:
+            values = cast("list[str]", [self.values[index] for index in order])
+        return Points(self.kind, self.steps[order], self.clocks_us[order], values)
+
+    def _is_ordered(self) -> bool:
+        steps, clocks_us = self.steps, self.clocks_us
+        later = steps[1:] > steps[:-1]
+        return bool(later.all() or (later | ((steps[1:] == steps[:-1]) & (clocks_us[1:] >= clocks_us[:-1]))).all())
+
+    def block(self, object_id: str, key: str) -> SeriesBlock:
+        """Return these points as a block of the series (`object_id`, `key`)."""
+        # numpy arrays are buffers, but before Python 3.12 no type can say so.
+        values = cast("Buffer", self.values) if isinstance(self.values, np.ndarray) else self.values
+        return SeriesBlock(
+            object_id=object_id,
+            key=key,
+            kind=self.kind,
+            steps=cast("Buffer", self.steps),
+            wall_times_us=cast("Buffer", self.clocks_us),
+            values=values,
+        )
+
+
+def grouped(blocks: Sequence[SeriesBlock]) -> dict[SeriesKey, Points]:
+    """Return the points of each series in `blocks`, in order of arrival; series without points are left out."""
+    parts: dict[SeriesKey, list[Points]] = {}
+    for block in blocks:
+        points = Points.of_block(block)
+        if len(points):
+            parts.setdefault((block.object_id, block.key, block.kind), []).append(points)
+    return {series: Points.joined(found) for series, found in parts.items()}
+
+
+def _check_texts(texts: Sequence[str], key: str) -> None:
+    try:
+        for text in texts:
+            text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"A text of the series {shortened(key)} contains a lone surrogate: send valid Unicode.") from error

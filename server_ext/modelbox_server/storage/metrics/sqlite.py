@@ -1,0 +1,309 @@
+"""Points in a SQLite file: the ``integrated`` metrics store.
+
+A series is one row with its totals, and chunks of packed points in order of arrival. A row per point would cost ten times as much; see
+:mod:`modelbox_server.storage.metrics.chunks`. New points join the small chunks at the end of their series, so that a run which logs one
+point a second ends as a few full chunks all the same: a chunk is rewritten while it is small, or not larger than what joins it, which
+keeps the number of chunks logarithmic and rewrites each point a few times at most.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from modelbox.entities.series import ValueKind
+from modelbox.errors import StorageError, shortened
+from modelbox_server.storage.interfaces import AppendOutcome
+from modelbox_server.storage.metrics.chunks import MAX_CHUNK_POINTS, DamagedChunk, packed, unpacked
+from modelbox_server.storage.metrics.columns import Points, grouped
+from modelbox_server.storage.metrics.database import Database
+from modelbox_server.storage.metrics.ledger import repeated
+from modelbox_server.storage.metrics.totals import Totals
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from modelbox.entities.series import SeriesBlock, SeriesSummary
+    from modelbox_server.storage.interfaces import BatchKey
+    from modelbox_server.storage.metrics.columns import SeriesKey
+
+__all__ = ["SqliteMetricsStore"]
+
+_APPLICATION_ID = 0x6D626D31
+# Columns without a type keep a number as it is; a REAL column would turn -0.0 into 0. NaN, which SQLite makes NULL, is put back on reading.
+_STEPS = (
+    (
+        """
+        CREATE TABLE series (
+            id INTEGER PRIMARY KEY,
+            object_id TEXT NOT NULL,
+            key TEXT NOT NULL,
+            kind INTEGER NOT NULL,
+            points INTEGER NOT NULL,
+            first_step INTEGER NOT NULL,
+            last_step INTEGER NOT NULL,
+            last_clock_us INTEGER NOT NULL,
+            last,
+            numbers INTEGER NOT NULL,
+            low,
+            high,
+            mean,
+            UNIQUE (object_id, key, kind)
+        )
+        """,
+        # The id of a chunk is that of its series and a number: the chunks of a series lie together without an index.
+        "CREATE TABLE chunks (id INTEGER PRIMARY KEY, start INTEGER NOT NULL, points INTEGER NOT NULL, data BLOB NOT NULL)",
+        """
+        CREATE TABLE ingest_batches (
+            client TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            digest BLOB NOT NULL,
+            points INTEGER NOT NULL,
+            PRIMARY KEY (client, number)
+        ) WITHOUT ROWID
+        """,
+        "CREATE TABLE probe (id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL)",
+    ),
+)
+_TOTALS = "points, first_step, last_step, last_clock_us, last, numbers, low, high, mean"
+_KINDS = list(ValueKind)
+_NUMBER_BITS = 24
+_SMALL_POINTS = 256
+_FULL_POINTS = 1024
+_MAX_MERGED_BYTES = 1 << 18
+_MAX_CONTENT_BYTES = 1 << 22
+_IN_ONE_QUERY = 400
+
+
+class _Tail(NamedTuple):
+    """A chunk at the end of a series, without its data."""
+
+    id: int
+    start: int
+    points: int
+    size_bytes: int
+
+
+class SqliteMetricsStore:
+    """A metrics store in one file; see :class:`modelbox_server.storage.interfaces.MetricsStore` for what it promises.
+
+    Parameters
+    ----------
+    path
+        The file; it is made if it is not there.
+    """
+
+    name = "integrated"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database = Database(path, _STEPS, _APPLICATION_ID)
+
+    def append(self, blocks: Sequence[SeriesBlock], batch: BatchKey | None = None) -> AppendOutcome:
+        """Add points; all of them or none, on the disk when this returns."""
+        series = grouped(blocks)
+        count = sum(map(len, series.values()))
+        with self._database.write() as connection:
+            if batch is not None:
+                stored = connection.execute(
+                    "SELECT digest, points FROM ingest_batches WHERE client = ? AND number = ?", (batch.client, batch.number)
+                ).fetchone()
+                if stored is not None:
+                    return repeated(batch, *stored)
+                connection.execute("INSERT INTO ingest_batches VALUES (?, ?, ?, ?)", (batch.client, batch.number, batch.digest, count))
+            for key, points in series.items():
+                self._extend(connection, key, points)
+        return AppendOutcome(count)
+
+    def read(
+        self, object_ids: Sequence[str], keys: Sequence[str] | None = None, *, skip: Mapping[tuple[str, str], int] | None = None
+    ) -> list[SeriesBlock]:
+        """Return the points of every series of these objects, ordered by (step, wall clock)."""
+        skip = skip or {}
+        blocks: list[SeriesBlock] = []
+        with self._database.read() as connection:
+            for id_, (object_id, key, kind), totals in _series(connection, object_ids, keys):
+                seen = skip.get((object_id, key), 0)
+                if seen < totals.count:
+                    points = self._points(connection, id_, (object_id, key, kind), seen, totals.count)
+                    blocks.append(points.ordered().block(object_id, key))
+        return blocks
+
+    def summaries(self, object_ids: Sequence[str]) -> list[SeriesSummary]:
+        """Return what is known of every series of these objects without reading points."""
+        with self._database.read() as connection:
+            return [totals.summary(key) for _, key, totals in _series(connection, object_ids, None)]
+
+    def delete(self, object_ids: Sequence[str]) -> int:
+        """Delete all series of these objects and return how many points they had."""
+        deleted = 0
+        with self._database.write() as connection:
+            for id_, _, totals in _series(connection, object_ids, None):
+                connection.execute("DELETE FROM chunks WHERE id BETWEEN ? AND ?", _id_range(id_))
+                connection.execute("DELETE FROM series WHERE id = ?", (id_,))
+                deleted += totals.count
+        return deleted
+
+    def check(self) -> None:
+        """Return if a row can be written now, raise the reason otherwise."""
+        with self._database.write() as connection:
+            connection.execute("INSERT OR REPLACE INTO probe VALUES (1, ?)", (time.time_ns() // 1000,))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    # --- writing -------------------------------------------------------------------------------------------------------------------------
+
+    def _extend(self, connection: sqlite3.Connection, key: SeriesKey, points: Points) -> None:
+        object_id, name, kind = key
+        totals = Totals.of(points)
+        row = connection.execute(
+            f"SELECT id, {_TOTALS} FROM series WHERE object_id = ? AND key = ? AND kind = ?", (object_id, name, _KINDS.index(kind))
+        ).fetchone()
+        if row is None:
+            id_ = connection.execute(
+                f"INSERT INTO series (object_id, key, kind, {_TOTALS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (object_id, name, _KINDS.index(kind), *_totals_to_row(totals)),
+            ).lastrowid
+            assert id_ is not None  # an insert that returns has made a row  # noqa: S101
+            before = 0
+        else:
+            id_, stored = row[0], _totals_from_row(kind, row[1:])
+            connection.execute(
+                "UPDATE series SET points = ?, first_step = ?, last_step = ?, last_clock_us = ?, last = ?, numbers = ?, low = ?, high = ?, "
+                "mean = ? WHERE id = ?",
+                (*_totals_to_row(stored.plus(totals)), id_),
+            )
+            before = stored.count
+        self._add_chunks(connection, id_, key, before, points)
+
+    def _add_chunks(self, connection: sqlite3.Connection, id_: int, key: SeriesKey, start: int, points: Points) -> None:
+        tail = [
+            _Tail(*row)
+            for row in connection.execute(
+                "SELECT id, start, points, length(data) FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 16", _id_range(id_)
+            )
+        ]
+        next_id = tail[0].id + 1 if tail else _id_range(id_)[0]
+        joining = _joining(tail, len(points))
+        if joining:
+            oldest = joining[-1]
+            rows = connection.execute(
+                "SELECT id, start, points, data FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id", (oldest.id, tail[0].id)
+            )
+            points = Points.joined([*self._unpacked(rows, key, oldest.start), points])
+            connection.execute("DELETE FROM chunks WHERE id BETWEEN ? AND ?", (oldest.id, tail[0].id))
+            next_id, start = oldest.id, oldest.start
+        for part in _parts(points):
+            connection.execute("INSERT INTO chunks VALUES (?, ?, ?, ?)", (next_id, start, len(part), packed(part)))
+            next_id, start = next_id + 1, start + len(part)
+
+    # --- reading -------------------------------------------------------------------------------------------------------------------------
+
+    def _points(self, connection: sqlite3.Connection, id_: int, key: SeriesKey, seen: int, count: int) -> Points:
+        """Return the points of a series after the first `seen`, in order of arrival."""
+        # A chunk has at least one point, so `start + points` grows with the id and the scan touches no data of chunks that were seen.
+        rows = connection.execute(
+            "SELECT id, start, points, data FROM chunks WHERE id BETWEEN ? AND ? AND start + points > ? ORDER BY id",
+            (*_id_range(id_), seen),
+        ).fetchall()
+        first = rows[0][1] if rows else count
+        points = Points.joined([*self._unpacked(rows, key, first)]) if rows else None
+        if points is None or first > seen or first + len(points) != count:
+            raise self._damaged(key, "some of its chunks are missing")
+        return points.part(seen - first)
+
+    def _unpacked(self, rows: Iterable[tuple[int, int, int, bytes]], key: SeriesKey, start: int) -> Iterator[Points]:
+        for id_, first, count, data in rows:
+            try:
+                points = unpacked(data)
+            except DamagedChunk as error:
+                raise self._damaged(key, f"chunk {id_ % (1 << _NUMBER_BITS)} cannot be read, {error}") from error
+            if points.kind is not key[2] or len(points) != count or first != start:
+                raise self._damaged(key, f"chunk {id_ % (1 << _NUMBER_BITS)} is not the one that belongs there")
+            yield points
+            start += count
+
+    def _damaged(self, key: SeriesKey, what: str) -> StorageError:
+        return StorageError(
+            f"The series {shortened(key[1])} of {key[0]} in {self._path.name} is damaged: {what}. Put back a copy of the file."
+        )
+
+
+def _id_range(series_id: int) -> tuple[int, int]:
+    first = series_id << _NUMBER_BITS
+    return first, first + (1 << _NUMBER_BITS) - 1
+
+
+def _joining(tail: Sequence[_Tail], added: int) -> list[_Tail]:
+    """Return the chunks, newest first, that `added` points should be packed together with."""
+    joining: list[_Tail] = []
+    for chunk in tail:
+        is_small = chunk.points < _SMALL_POINTS or chunk.points <= added
+        if not is_small or chunk.points >= _FULL_POINTS or chunk.size_bytes > _MAX_MERGED_BYTES or added + chunk.points > MAX_CHUNK_POINTS:
+            break
+        joining.append(chunk)
+        added += chunk.points
+    return joining
+
+
+def _parts(points: Points) -> Iterator[Points]:
+    """Cut `points` so that no part is too large for a chunk."""
+    start = 0
+    while start < len(points):
+        stop = min(start + MAX_CHUNK_POINTS, len(points))
+        if not isinstance(points.values, np.ndarray):
+            sizes = np.cumsum([len(value) for value in points.values[start:stop]])
+            stop = start + max(1, int(np.searchsorted(sizes, _MAX_CONTENT_BYTES, "right")))
+        yield points.part(start, stop)
+        start = stop
+
+
+_TotalsRow = tuple[int, int, int, int, float | str | None, int, float | None, float | None, float | None]
+
+
+def _totals_to_row(totals: Totals) -> _TotalsRow:
+    bounds = (totals.count, totals.first_step, totals.last_step, totals.last_clock_us)
+    return (*bounds, totals.last, totals.numbers, totals.low, totals.high, totals.mean)
+
+
+def _totals_from_row(kind: ValueKind, row: _TotalsRow) -> Totals:
+    count, first_step, last_step, last_clock_us, last, numbers, low, high, mean = row
+    if kind is ValueKind.FLOAT and last is None:
+        last = math.nan
+    if numbers and mean is None:
+        mean = math.nan
+    return Totals(count, first_step, last_step, last_clock_us, last, numbers, low, high, mean)
+
+
+def _series(connection: sqlite3.Connection, object_ids: Sequence[str], keys: Sequence[str] | None) -> list[tuple[int, SeriesKey, Totals]]:
+    """Return id, key and totals of the series of these objects, by object as asked, then by key, then by kind."""
+    rows = [
+        row
+        for ids in _groups(object_ids)
+        for names in (_groups(keys) if keys is not None else [None])
+        for row in connection.execute(
+            f"SELECT id, object_id, key, kind, {_TOTALS} FROM series WHERE object_id IN ({_marks(ids)})"
+            + ("" if names is None else f" AND key IN ({_marks(names)})"),
+            ids if names is None else ids + names,
+        )
+    ]
+    place = {object_id: index for index, object_id in enumerate(dict.fromkeys(object_ids))}
+    rows.sort(key=lambda row: (place[row[1]], row[2], row[3]))
+    return [(row[0], (row[1], row[2], _KINDS[row[3]]), _totals_from_row(_KINDS[row[3]], row[4:])) for row in rows]
+
+
+def _groups(names: Sequence[str]) -> list[tuple[str, ...]]:
+    unique = iter(dict.fromkeys(names))
+    return list(iter(lambda: tuple(islice(unique, _IN_ONE_QUERY)), ()))
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))

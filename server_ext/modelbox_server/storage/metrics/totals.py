@@ -1,0 +1,108 @@
+"""What is known of a series without reading its points: made for a batch with numpy, then merged batch by batch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from modelbox.entities.series import SeriesSummary, ValueKind
+
+if TYPE_CHECKING:
+    from modelbox_server.storage.metrics.columns import Floats, Points, SeriesKey
+
+__all__ = ["Totals"]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Running totals of one series.
+
+    `last` is the value at the greatest (step, wall clock), the later arrival where both are equal. `numbers` counts the values that are not
+    NaN; `low`, `high` and `mean` are over those. The mean is kept instead of a sum, which could overflow.
+    """
+
+    count: int
+    first_step: int
+    last_step: int
+    last_clock_us: int
+    last: float | str | None
+    numbers: int = 0
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+
+    @classmethod
+    def of(cls, points: Points) -> Totals:
+        """Return the totals of `points`, at least one, in order of arrival."""
+        steps, clocks_us, values = points.steps, points.clocks_us, points.values
+        last_step = steps.max()
+        latest = np.flatnonzero(steps == last_step)
+        clocks_of_latest = clocks_us[latest]
+        at = int(latest[np.flatnonzero(clocks_of_latest == clocks_of_latest.max())[-1]])
+        bounds = (len(points), int(steps.min()), int(last_step), int(clocks_us[at]))
+        if isinstance(values, np.ndarray):
+            return cls(*bounds, float(values[at]), *_statistics(values))
+        last = values[at]
+        return cls(*bounds, last if isinstance(last, str) else None)
+
+    def plus(self, later: Totals) -> Totals:
+        """Return the totals of these points followed by those of `later`."""
+        newest = later if (later.last_step, later.last_clock_us) >= (self.last_step, self.last_clock_us) else self
+        return Totals(
+            self.count + later.count,
+            min(self.first_step, later.first_step),
+            newest.last_step,
+            newest.last_clock_us,
+            newest.last,
+            self.numbers + later.numbers,
+            _least(self.low, later.low),
+            _greatest(self.high, later.high),
+            _mean_of_both(self, later),
+        )
+
+    def summary(self, series: SeriesKey) -> SeriesSummary:
+        """Return these totals as the summary of `series`."""
+        object_id, key, kind = series
+        return SeriesSummary(
+            object_id=object_id,
+            key=key,
+            kind=kind,
+            count=self.count,
+            first_step=self.first_step,
+            last_step=self.last_step,
+            last_wall_time_us=self.last_clock_us,
+            last=self.last if kind is not ValueKind.BYTES else None,
+            min=self.low,
+            max=self.high,
+            mean=self.mean,
+        )
+
+
+def _statistics(values: Floats) -> tuple[int, float | None, float | None, float | None]:
+    missing = np.isnan(values)
+    numbers = values[~missing] if missing.any() else values
+    if not len(numbers):
+        return 0, None, None, None
+    with np.errstate(all="ignore"):  # inf - inf is NaN, which is the mean then
+        mean = float(numbers.mean())
+        if math.isinf(mean) and np.isfinite(numbers).all():
+            mean = float((numbers / len(numbers)).sum())
+    return len(numbers), float(numbers.min()), float(numbers.max()), mean
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else min(one, other)
+
+
+def _greatest(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else max(one, other)
+
+
+def _mean_of_both(one: Totals, other: Totals) -> float | None:
+    if one.mean is None or other.mean is None:
+        return other.mean if one.mean is None else one.mean
+    numbers = one.numbers + other.numbers
+    return one.mean * (one.numbers / numbers) + other.mean * (other.numbers / numbers)
