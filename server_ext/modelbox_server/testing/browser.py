@@ -1,0 +1,171 @@
+"""A headless Chromium that looks at a real JupyterLab, for tests (needs the `playwright` package and a Chromium of the system).
+
+It never leaves this machine: a request to any other host is written down, and the tests fail on it.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, sync_playwright
+
+from modelbox_server.testing.jupyter import JupyterProcess
+
+__all__ = ["SCREENSHOTS_VARIABLE", "LabPage", "open_lab", "running_chromium"]
+
+SCREENSHOTS_VARIABLE = "MODELBOX_SCREENSHOTS"
+"""Environment variable that names the folder for screenshots; none are taken without it."""
+
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+_ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
+_LONG_MS = 120_000
+
+# Results of commands must not travel back to Python (some of them never end being serialised): hence `void`.
+_OPEN_AND_READY = """async path => {
+  const app = window.jupyterapp;
+  await app.restored;
+  const widget = await app.commands.execute('docmanager:open', { path });
+  await widget.context.ready;
+  await widget.sessionContext.ready;
+  await widget.sessionContext.session?.kernel?.info;
+}"""
+_RUN_ALL = "() => { void window.jupyterapp.commands.execute('notebook:run-all-cells'); }"
+_ALL_RAN = """() => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  const cells = Array.from(panel.content.model.cells).filter(cell => cell.type === 'code' && cell.sharedModel.getSource().trim());
+  return cells.every(cell => cell.executionCount !== null) && panel.sessionContext.session?.kernel?.status === 'idle';
+}"""
+_ERRORS = """() => Array.from(window.jupyterapp.shell.currentWidget.content.model.cells)
+  .flatMap(cell => cell.type === 'code' ? cell.outputs.toJSON() : [])
+  .filter(output => output.output_type === 'error')
+  .map(output => `${output.ename}: ${output.evalue}`)"""
+
+
+class LabPage:
+    """A page that shows a JupyterLab.
+
+    Parameters
+    ----------
+    page
+        The page of the browser.
+    lab
+        The server behind it.
+    """
+
+    def __init__(self, page: Page, lab: JupyterProcess) -> None:
+        self.page = page
+        self.lab = lab
+        self.foreign_requests: list[str] = []
+        self.errors: list[str] = []
+        host = urlsplit(lab.url).netloc
+        page.on("request", lambda request: self._note_request(request.url, host))
+        page.on("console", self._note_console)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self) -> None:
+        """Open the lab without any document."""
+        self.page.goto(self.lab.page("lab"))
+        self.page.wait_for_function("() => window.jupyterapp !== undefined")
+        self.page.evaluate("() => window.jupyterapp.restored.then(() => undefined)")
+
+    def open_notebook(self, path: str) -> None:
+        """Show a notebook of the lab, with its kernel started."""
+        self.page.evaluate(_OPEN_AND_READY, path)
+
+    def run_all(self) -> None:
+        """Start running all cells of the notebook in front."""
+        self.page.evaluate(_RUN_ALL)
+
+    def wait_until_ran(self, timeout_ms: int = _LONG_MS) -> None:
+        """Wait until all cells of the notebook in front have run; fail with the errors they raised."""
+        self.page.wait_for_function(_ALL_RAN, timeout=timeout_ms)
+        errors: list[str] = self.page.evaluate(_ERRORS)
+        assert not errors, f"cells of the notebook failed: {errors}"
+
+    def command(self, name: str) -> None:
+        """Carry out a command of the lab without waiting for its end."""
+        self.page.evaluate("name => { void window.jupyterapp.commands.execute(name); }", name)
+
+    def save(self) -> None:
+        """Save the notebook in front."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save().then(() => undefined)")
+
+    def show_panel(self) -> Locator:
+        """Show the ModelBox panel and return it."""
+        panel = self.page.locator("#modelbox-panel")
+        if not panel.is_visible():
+            self.command("modelbox:show-panel")
+        panel.wait_for()
+        return panel
+
+    def charts(self) -> Locator:
+        """Return the charts drawn by our renderer."""
+        return self.page.locator(".mb-Chart svg.marks")
+
+    @contextmanager
+    def theme(self, name: str) -> Iterator[None]:
+        """Show the lab in a theme, for instance "JupyterLab Dark", until the block is left."""
+        before = self.page.evaluate("() => document.body.dataset.jpThemeName")
+        self._change_theme(name)
+        yield
+        self._change_theme(before)
+
+    def screenshot(self, name: str, of: Locator | None = None) -> None:
+        """Keep a picture of the page, or of a part of it, where screenshots are wanted."""
+        folder = os.environ.get(SCREENSHOTS_VARIABLE)
+        if folder:
+            path = Path(folder) / f"{re.sub(r'[^a-z0-9-]+', '-', name.lower())}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if of is None:
+                self.page.screenshot(path=path)
+            else:
+                of.screenshot(path=path)
+
+    def _change_theme(self, name: str) -> None:
+        self.page.evaluate("theme => { void window.jupyterapp.commands.execute('apputils:change-theme', { theme }); }", name)
+        self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=name)
+
+    def _note_request(self, url: str, host: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https", "ws", "wss"} and parts.netloc != host:
+            self.foreign_requests.append(url)
+
+    def _note_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+
+@contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """Run Chromium until the block is left.
+
+    Raises
+    ------
+    RuntimeError
+        There is no Chromium on this machine.
+    """
+    program = next((path for name in _CHROMIUM if (path := shutil.which(name))), None)
+    if program is None:
+        raise RuntimeError(f"The browser tests need Chromium ({', '.join(_CHROMIUM)} on the PATH): 'make test' installs it on Debian.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def open_lab(browser: Browser, lab: JupyterProcess, *, width: int = 1400, height: int = 900) -> Iterator[LabPage]:
+    """Show `lab` in a fresh profile of the browser until the block is left."""
+    context: BrowserContext = browser.new_context(viewport={"width": width, "height": height}, permissions=["clipboard-read"])
+    try:
+        shown = LabPage(context.new_page(), lab)
+        shown.open()
+        yield shown
+    finally:
+        context.close()
