@@ -1,0 +1,326 @@
+"""The connection to a store: :class:`ModelBox`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from modelbox.client.discovery import Where, find_store, open_store
+from modelbox.client.experiment import Experiment, start_experiment
+from modelbox.client.metadata import wire_metadata
+from modelbox.client.model import Model
+from modelbox.client.session import Session
+from modelbox.entities.ids import random_id
+from modelbox.entities.records import Status
+from modelbox.errors import InvalidRequest, nearest, shortened
+from modelbox.wire import routes
+from modelbox.wire.messages import (
+    MAX_PAGE,
+    ChangesQuery,
+    ExperimentCreate,
+    ExperimentFrame,
+    ExperimentsQuery,
+    MetadataColumns,
+    MetricsQuery,
+    ModelCreate,
+    ModelsQuery,
+    SummaryColumns,
+)
+
+if TYPE_CHECKING:
+    from modelbox.client.artifacts import PathLike
+    from modelbox.client.sender import FlushReport, Sender
+    from modelbox.client.transport import Transport
+    from modelbox.entities.records import ChangeEvent
+    from modelbox.entities.series import SeriesBlock
+    from modelbox.wire.messages import ServerInfo
+
+__all__ = ["ModelBox"]
+
+
+class ModelBox:
+    """A connection to a store.
+
+    Parameters
+    ----------
+    address
+        ``"host:8085"``, ``"https://host/path"``, or a folder for a local store. Left out, the store is searched: ``MODELBOX_API_ADDR``,
+        the Jupyter server of this kernel, ``modelbox_client.toml``, a server of yours on this machine, the local store. :attr:`where`
+        says which.
+    token
+        For servers; ``MODELBOX_API_TOKEN`` when left out.
+    strict
+        Raise :class:`TypeError` for a metric value that cannot be stored, instead of one warning.
+
+    Examples
+    --------
+    >>> import modelbox, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, modelbox.ModelBox(folder) as box:
+    ...     with box.start("digits", params={"lr": 0.1}) as run:
+    ...         run.log(loss=0.25)
+    ...     [experiment.name for experiment in box.experiments()]
+    ['digits']
+    """
+
+    def __init__(self, address: str | os.PathLike[str] | None = None, *, token: str | None = None, strict: bool = False) -> None:
+        found = find_store(address, token)
+        self._session = Session(open_store(found), found.where, strict=strict)
+
+    @classmethod
+    def over(cls, transport: Transport, where: Where, *, strict: bool = False, sender: Sender | None = None) -> ModelBox:
+        """Return a connection over a transport that is there already, such as one to services in this process."""
+        connection = cls.__new__(cls)
+        connection._session = Session(transport, where, strict=strict, sender=sender)
+        return connection
+
+    @property
+    def where(self) -> Where:
+        """Which store this is, and why."""
+        return self._session.where
+
+    @property
+    def session(self) -> Session:
+        """What the objects of this connection share."""
+        return self._session
+
+    def info(self) -> ServerInfo:
+        """Ask the store for its version, what it stores in, and as whom it sees you."""
+        return self._session.call(routes.INFO)
+
+    # --- experiments ---------------------------------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        name: str,
+        *,
+        namespace: str = "",
+        params: Mapping[str, object] | None = None,
+        tags: Iterable[str] = (),
+        group: str = "",
+        parent: Experiment | str | None = None,
+        owner: str = "",
+        framework: str = "",
+        external_id: str = "",
+        metadata: Mapping[str, object] | None = None,
+        allow_secrets: bool = False,
+    ) -> Experiment:
+        """Start a fresh experiment and make it the current one; best used as a ``with`` block, which also ends it.
+
+        Parameters
+        ----------
+        name
+            Any name; several experiments may share it.
+        namespace
+            Slash-separated path that groups experiments; ``default`` when left out.
+        params
+            Hyperparameters; nested dicts are flattened with ``.``. Text under keys such as ``password`` or ``hf_token`` is masked.
+        tags
+            Names to find it by.
+        group
+            Ties repetitions together, such as seeds.
+        parent
+            The experiment that starts this one.
+        owner
+            Whose it is; the user that the server sees when left out.
+        framework, external_id
+            What it is trained with, and its id in another system.
+        metadata
+            Any JSON values by key.
+        allow_secrets
+            Keep secret-looking parameters as they are.
+        """
+        body = ExperimentCreate(
+            name=name,
+            id=random_id(),
+            namespace=namespace,
+            owner=owner,
+            framework=framework,
+            external_id=external_id,
+            group=group,
+            parent_id=parent.id if isinstance(parent, Experiment) else parent,
+        )
+        return start_experiment(self._session, body, params=params, tags=tags, metadata=metadata, allow_secrets=allow_secrets)
+
+    def new_experiment(self, name: str, owner: str = "", namespace: str = "", external_id: str = "", framework: str = "") -> Experiment:
+        """Return the experiment that `name` always means in `namespace`; the first call creates it.
+
+        Unlike :meth:`start`, calling this again continues the same experiment.
+        """
+        body = ExperimentCreate(name=name, owner=owner, namespace=namespace, external_id=external_id, framework=framework)
+        return Experiment(self._session, self._session.call(routes.CREATE_EXPERIMENT, body=body).item)
+
+    def experiment(self, experiment_id: str) -> Experiment:
+        """Return an experiment by its id."""
+        return Experiment(self._session, self._session.call(routes.GET_EXPERIMENT, path={"experiment_id": experiment_id}))
+
+    def experiments(self, namespace: str | None = None, *, limit: int | None = None, **filters: object) -> list[Experiment]:
+        """Return experiments, newest first.
+
+        Parameters
+        ----------
+        namespace
+            Only those in this namespace or below it.
+        limit
+            At most so many.
+        **filters
+            ``name``, ``status``, ``owner``, ``group``, ``parent_id``, ``ids``: all that are given must hold.
+        """
+        query = _experiments_query(namespace=namespace, **filters)
+        return [Experiment(self._session, record) for record in self._session.every(routes.LIST_EXPERIMENTS, query, limit=limit)]
+
+    def experiment_frame(self, *, limit: int | None = None, **filters: object) -> ExperimentFrame:
+        """Return experiments with all their metadata and metric summaries as columns: all pages as one.
+
+        Filters are ``namespace`` and those of :meth:`experiments`. :func:`modelbox.experiments` makes a DataFrame of it.
+        """
+        self._session.settle()
+        query = _experiments_query(**filters)
+        pages: list[ExperimentFrame] = []
+        left = limit
+        while left is None or left > 0:
+            query = msgspec.structs.replace(query, limit=MAX_PAGE if left is None else min(left, MAX_PAGE))
+            page = self._session.call(routes.FRAME_EXPERIMENTS, query=query)
+            pages.append(page)
+            if page.next_page_token is None:
+                break
+            left = None if left is None else left - len(page.experiments)
+            query = msgspec.structs.replace(query, page_token=page.next_page_token)
+        return _joined(pages)
+
+    # --- models --------------------------------------------------------------------------------------------------------------------------
+
+    def new_model(
+        self,
+        name: str,
+        owner: str = "",
+        namespace: str = "",
+        task: str = "",
+        description: str = "",
+        artifacts: Sequence[PathLike] = (),
+        metadata: Mapping[str, object] | None = None,
+    ) -> Model:
+        """Return the model that `name` means in `namespace`; the first call creates it. `artifacts` are files to track."""
+        body = ModelCreate(
+            name=name, owner=owner, namespace=namespace, task=task, description=description, metadata=wire_metadata(metadata or {})
+        )
+        made = Model(self._session, self._session.call(routes.CREATE_MODEL, body=body).item)
+        if artifacts:
+            made.track_artifacts(artifacts)
+        return made
+
+    def model(self, model_id: str) -> Model:
+        """Return a model by its id."""
+        return Model(self._session, self._session.call(routes.GET_MODEL, path={"model_id": model_id}))
+
+    def models(self, namespace: str | None = None, *, name: str | None = None, limit: int | None = None) -> list[Model]:
+        """Return models, newest first: those in `namespace` or below it, and of that `name`, where given."""
+        query = ModelsQuery(namespace=namespace, name=name)
+        return [Model(self._session, record) for record in self._session.every(routes.LIST_MODELS, query, limit=limit)]
+
+    # --- points and changes --------------------------------------------------------------------------------------------------------------
+
+    def read_metrics(
+        self,
+        ids: Sequence[str],
+        keys: Sequence[str] | None = None,
+        *,
+        max_points: int | None = None,
+        skip: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> list[SeriesBlock]:
+        """Return the points of many objects as columns, ordered by (step, wall clock).
+
+        Parameters
+        ----------
+        ids
+            Objects.
+        keys
+            Metrics; all when left out.
+        max_points
+            Thin each series to about so many points, keeping minima and maxima; every point when left out.
+        skip
+            Points per object and key that the caller already has, in order of arrival.
+        """
+        self._session.settle()
+        query = MetricsQuery(
+            objects=list(ids),
+            keys=None if keys is None else list(keys),
+            max_points=max_points,
+            skip={object_id: dict(counts) for object_id, counts in (skip or {}).items()},
+        )
+        return self._session.transport.read_metrics(query)
+
+    def changes(
+        self, *, namespace: str | None = None, object_id: str | None = None, after: int = 0, limit: int | None = None
+    ) -> list[ChangeEvent]:
+        """Return what ModelBox recorded of creations, updates, deletions and transfers, in their order, after sequence number `after`."""
+        events: list[ChangeEvent] = []
+        while limit is None or len(events) < limit:
+            size = MAX_PAGE if limit is None else min(MAX_PAGE, limit - len(events))
+            query = ChangesQuery(namespace=namespace, object_id=object_id, after=events[-1].seq if events else after, limit=size)
+            page = self._session.call(routes.LIST_CHANGES, query=query)
+            events += page.items
+            if len(page.items) < size:
+                break
+        return events
+
+    # --- life ----------------------------------------------------------------------------------------------------------------------------
+
+    def flush(self, timeout_s: float | None = None) -> FlushReport:
+        """Wait until everything that was logged has arrived, at most `timeout_s`, and return what is left; never raises for outages."""
+        return self._session.sender.flush(timeout_s)
+
+    def close(self) -> None:
+        """Send what is left (at most 5 s) and release the connection."""
+        self._session.close()
+
+    def __enter__(self) -> ModelBox:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"ModelBox({self.where.address!r})"
+
+
+_FILTERS = tuple(field for field in ExperimentsQuery.__struct_fields__ if field not in {"limit", "page_token"})
+
+
+def _experiments_query(**filters: object) -> ExperimentsQuery:
+    for name in filters:
+        if name not in _FILTERS:
+            tail = nearest(name, _FILTERS) or f"There is: {', '.join(_FILTERS)}."
+            raise InvalidRequest(f"Experiments have no filter {shortened(name)}. {tail}", field=name)
+    given = {name: value for name, value in filters.items() if value is not None}
+    ids = given.get("ids")
+    if isinstance(ids, Iterable) and not isinstance(ids, str):
+        given["ids"] = ",".join(str(item) for item in ids)
+    if "status" in given and given["status"] not in list(Status):
+        raise InvalidRequest(f"There is no status {shortened(given['status'])}: take one of {', '.join(Status)}.", field="status")
+    try:
+        return msgspec.convert(given, ExperimentsQuery)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"The filters do not fit: {error}.") from error
+
+
+def _joined(pages: Sequence[ExperimentFrame]) -> ExperimentFrame:
+    if len(pages) == 1:
+        return pages[0]
+    experiments = [record for page in pages for record in page.experiments]
+    metadata: dict[str, list[object]] = {name: [] for name in MetadataColumns.__struct_fields__}
+    metrics: dict[str, list[object]] = {name: [] for name in SummaryColumns.__struct_fields__}
+    first_row = 0
+    for page in pages:
+        for columns, part in ((metadata, page.metadata), (metrics, page.metrics)):
+            for name, column in columns.items():
+                values = getattr(part, name)
+                column += [first_row + row for row in values] if name == "row" else values
+        first_row += len(page.experiments)
+    return ExperimentFrame(
+        experiments=experiments,
+        metadata=MetadataColumns(**metadata),  # type: ignore[arg-type]  # the columns keep the types they had in the pages
+        metrics=SummaryColumns(**metrics),  # type: ignore[arg-type]
+    )

@@ -1,0 +1,247 @@
+"""Where the store is: the first of six places that says so, with the reason.
+
+1. the argument of :class:`modelbox.ModelBox`;
+2. ``MODELBOX_API_ADDR`` (and ``MODELBOX_API_TOKEN``);
+3. the Jupyter server that owns this kernel or terminal;
+4. ``modelbox_client.toml`` in the current folder or the configuration folder;
+5. a standalone server of the same user on this machine;
+6. the local store, in this process.
+
+What the user wrote (1, 2, 4) is taken at its word: a server that is away is then an error, never a silent move to another store. What is
+only found (3, 5) must answer, or the search goes on; :class:`Where` says what was passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from modelbox import settings
+from modelbox.client.address import ServerAddress, parse_address
+from modelbox.client.http import HttpTransport, answers
+from modelbox.client.transport import local_transport
+from modelbox.errors import ConfigError, nearest, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from modelbox.client.transport import Transport
+
+__all__ = ["Found", "Where", "find_store", "open_store"]
+
+_MAX_CONFIG_BYTES = 1 << 20
+_CONFIG_KEYS = frozenset({"server_addr", "token"})
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which store is used, and why.
+
+    Parameters
+    ----------
+    kind
+        ``"jupyter"`` (the server of this kernel), ``"server"`` (another server), ``"local"`` (a folder, in this process) or ``"memory"``.
+    address
+        URL of the server, or the folder.
+    reason
+        What decided it, as part of a sentence: ``"MODELBOX_API_ADDR is set"``.
+    detail
+        What was passed over on the way and why; empty when nothing was.
+    """
+
+    kind: Literal["jupyter", "server", "local", "memory"]
+    address: str
+    reason: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        what = {
+            "jupyter": "the Jupyter server of this kernel",
+            "server": "a ModelBox server",
+            "local": "the local store in this process",
+            "memory": "a store in memory",
+        }[self.kind]
+        return f"{self.address} ({what}): {self.reason}." + (f" {self.detail}" if self.detail else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A store that was found, and the token for it, which never shows in a ``repr``."""
+
+    where: Where
+    token: str | None = field(default=None, repr=False)
+
+
+def find_store(
+    address: str | os.PathLike[str] | None = None,
+    token: str | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Found:
+    """Return the store to use.
+
+    Parameters
+    ----------
+    address, token
+        What the caller asks for; ``None`` searches.
+    env, cwd
+        Environment and current folder; those of the process when left out.
+
+    Raises
+    ------
+    ConfigError
+        An address or a configuration file is malformed.
+    """
+    env = os.environ if env is None else env
+    if address is not None:
+        return _named(address, "the address argument", "it was asked for by address", token or env.get("MODELBOX_API_TOKEN"), env)
+    if named := env.get("MODELBOX_API_ADDR"):
+        return _named(named, "MODELBOX_API_ADDR", "MODELBOX_API_ADDR is set", token or env.get("MODELBOX_API_TOKEN"), env)
+    passed: list[str] = []
+    found = (
+        _jupyter_by_environment(env, passed)
+        or _jupyter_by_runtime_file(env, passed)
+        or _configured(env, cwd or Path.cwd(), token)
+        or _standalone(env, passed)
+        or Found(Where("local", str(settings.data_folder(env)), "no server was found, so runs are kept in this folder"))
+    )
+    where = Where(found.where.kind, found.where.address, found.where.reason, " ".join(passed))
+    return Found(where, token or found.token)
+
+
+def open_store(found: Found) -> Transport:
+    """Return a transport to the store; nothing is sent yet."""
+    if found.where.kind in {"jupyter", "server"}:
+        address = parse_address(found.where.address)
+        assert isinstance(address, ServerAddress)  # noqa: S101  (a narrowing for the type checkers)
+        return HttpTransport(address, found.token)
+    return local_transport(Path(found.where.address))
+
+
+def _named(address: str | os.PathLike[str], source: str, reason: str, token: str | None, env: Mapping[str, str]) -> Found:
+    match parse_address(address, source=source[0].upper() + source[1:]):
+        case ServerAddress() as server:
+            if token is None and server.is_loopback and (own := _runtime_record(settings.servers_folder(env) / f"{server.port}.json")):
+                token = own.get("token")
+            return Found(Where("server", str(server), reason), token)
+        case folder:
+            return Found(Where("local", str(folder), reason))
+
+
+def _jupyter_by_environment(env: Mapping[str, str], passed: list[str]) -> Found | None:
+    url = env.get("MODELBOX_JUPYTER_URL")
+    if not url:
+        return None
+    address = _server(url)
+    if address is not None and answers(address):
+        return Found(Where("jupyter", str(address), "this process was started by that Jupyter server"), env.get("MODELBOX_JUPYTER_TOKEN"))
+    passed.append("The Jupyter server that started this process does not answer.")
+    return None
+
+
+def _jupyter_by_runtime_file(env: Mapping[str, str], passed: list[str]) -> Found | None:
+    parent = env.get("JPY_PARENT_PID", "")
+    if not (parent.isascii() and parent.isdigit()):
+        return None
+    record = _runtime_record(settings.jupyter_runtime_folder(env) / f"jpserver-{parent}.json")
+    if record is None or not record.get("url"):
+        return None
+    address = _server(record["url"].rstrip("/") + "/modelbox")
+    if address is not None and answers(address):
+        return Found(Where("jupyter", str(address), "that Jupyter server owns this kernel"), record.get("token"))
+    passed.append("The Jupyter server of this kernel has no ModelBox that answers: is the extension enabled?")
+    return None
+
+
+def _configured(env: Mapping[str, str], cwd: Path, token: str | None) -> Found | None:
+    for folder, env_token in ((cwd, None), (settings.config_folder(env), env.get("MODELBOX_API_TOKEN"))):
+        # A file that came with somebody's repository may name any server: the token of the environment is not for that one.
+        path = folder / settings.CLIENT_CONFIG
+        config = _read_config(path)
+        if config is None:
+            continue
+        return _named(config["server_addr"], f"server_addr in {path}", f"{path} names it", token or config.get("token") or env_token, env)
+    return None
+
+
+def _read_config(path: Path) -> dict[str, str] | None:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_CONFIG_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): mend it or remove it.") from error
+    if len(data) > _MAX_CONFIG_BYTES:
+        raise ConfigError(f"{path} is larger than {_MAX_CONFIG_BYTES} bytes: that is no client configuration.")
+    try:
+        config = tomllib.loads(data.decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML in UTF-8: {error}.") from error
+    problems = [
+        f"{key}: unknown key, {nearest(key, _CONFIG_KEYS) or 'known are server_addr and token'}" for key in config.keys() - _CONFIG_KEYS
+    ]
+    problems += [
+        f"{key}: expected text, got {shortened(value, 40) if key != 'token' else type(value).__name__}"
+        for key, value in config.items()
+        if key in _CONFIG_KEYS and not isinstance(value, str)
+    ]
+    if "server_addr" not in config:
+        problems.append('server_addr: missing, write server_addr = "host:8085"')
+    if problems:
+        raise ConfigError(f"{path} has mistakes: {'; '.join(sorted(problems))}.")
+    return config
+
+
+def _standalone(env: Mapping[str, str], passed: list[str]) -> Found | None:
+    folder = settings.servers_folder(env)
+    default = folder / f"{settings.DEFAULT_PORT}.json"
+    try:
+        files = sorted(folder.glob("*.json"), key=lambda path: (path != default, path.name))
+    except OSError:
+        return None
+    for path in files:
+        record = _runtime_record(path)
+        if record is None or not record.get("url"):
+            continue
+        address = _server(record["url"])
+        if address is not None and answers(address):
+            return Found(Where("server", str(address), f"it runs on this machine under your account ({path})"), record.get("token"))
+        passed.append(f"The server named in {path} does not answer.")
+    return None
+
+
+def _server(url: str) -> ServerAddress | None:
+    """Return the address of a server that was found; ``None`` for what we do not speak, such as ``http+unix``."""
+    try:
+        address = parse_address(url)
+    except ConfigError:
+        return None
+    return address if isinstance(address, ServerAddress) else None
+
+
+def _runtime_record(path: Path) -> dict[str, str] | None:
+    """Read a runtime file, if it is a plain file that nobody but this user can have written or read.
+
+    Another user's file could send our points, and a token, to a server of theirs.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        info = os.fstat(descriptor)
+        ours = not hasattr(os, "getuid") or (info.st_uid == os.getuid() and not info.st_mode & 0o077)
+        if not ours or not stat.S_ISREG(info.st_mode):
+            return None
+        try:
+            record = json.loads(file.read(_MAX_CONFIG_BYTES))
+        except ValueError:
+            return None
+    return {key: value for key, value in record.items() if isinstance(value, str)} if isinstance(record, dict) else None

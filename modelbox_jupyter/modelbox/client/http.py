@@ -1,0 +1,289 @@
+"""The transport to a server, over HTTP/1.1 with the standard library.
+
+Everything the API takes may be sent twice without effect (ids made by the client, batch numbers, upserts), so a connection that breaks is
+tried once more on a fresh one; the second failure is :class:`~modelbox.errors.ServerUnreachable`. Redirects are never followed: the token
+goes to the address that was named, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, BinaryIO, TypeVar
+from urllib.parse import urlencode, urljoin
+
+import msgspec
+
+from modelbox.client.pool import ConnectionPool
+from modelbox.errors import (
+    ChecksumMismatch,
+    Conflict,
+    InvalidRequest,
+    ModelBoxError,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    ServerUnreachable,
+    StorageError,
+    StorageUnavailable,
+    TooLarge,
+    Unauthenticated,
+    error_for_code,
+    shortened,
+)
+from modelbox.wire import json as wire_json
+from modelbox.wire import routes
+from modelbox.wire.messages import AppendResult, ArtifactUploadQuery, MetricsIngestQuery, MetricsQuery, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelbox.client.address import ServerAddress
+    from modelbox.entities.records import ArtifactRecord
+    from modelbox.entities.series import SeriesBlock
+    from modelbox.wire.routes import Route
+
+__all__ = ["HttpTransport", "answers"]
+
+Q = TypeVar("Q")
+B = TypeVar("B")
+R = TypeVar("R")
+
+_CHUNK_BYTES = 1 << 20
+_MAX_PROBLEM_BYTES = 1 << 20
+_JSON = "application/json"
+
+# What an answer means that is no problem document of ours: it comes from a proxy, from Jupyter itself, or from something else altogether.
+_FOREIGN: Mapping[int, type[ModelBoxError]] = {
+    400: InvalidRequest,
+    401: Unauthenticated,
+    403: PermissionDenied,
+    404: NotFound,
+    409: Conflict,
+    413: TooLarge,
+    429: RateLimited,
+    502: StorageUnavailable,
+    503: StorageUnavailable,
+    504: StorageUnavailable,
+}
+
+
+class HttpTransport:
+    """Carries calls to the server at `address`. See :class:`modelbox.client.transport.Transport`.
+
+    Parameters
+    ----------
+    address
+        The server.
+    token
+        Sent as ``Authorization: Bearer``; never part of a message or a ``repr``.
+    connect_timeout_s, answer_timeout_s
+        How long to wait for a connection, and for each next piece of an answer.
+    """
+
+    def __init__(
+        self, address: ServerAddress, token: str | None = None, *, connect_timeout_s: float = 5.0, answer_timeout_s: float = 60.0
+    ) -> None:
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise InvalidRequest("The token has characters that cannot be sent in a header: copy it again.")
+        self._address = address
+        self._headers = {"User-Agent": "modelbox-python", **({"Authorization": f"Bearer {token}"} if token else {})}
+        self._pool = ConnectionPool(address, connect_timeout_s=connect_timeout_s, answer_timeout_s=answer_timeout_s)
+
+    def __repr__(self) -> str:
+        return f"HttpTransport({str(self._address)!r})"
+
+    def call(self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None) -> R:
+        """Carry out a JSON route and return its answer."""
+        data = None if body is None else wire_json.encode(body)
+        headers = {"Accept": _JSON} if data is None else {"Accept": _JSON, "Content-Type": _JSON}
+        with self._exchange(route.method, _target(route, path, query), data, headers) as response:
+            return wire_json.decode_trusted(response.read(), route.response)
+
+    def append_metrics(self, blocks: Sequence[SeriesBlock], *, client: str, batch: int) -> AppendResult:
+        """Store points under the identity (client, batch), exactly once however often it is repeated."""
+        from modelbox.wire.series import ARROW_STREAM, blocks_to_arrow  # 40 ms to load, and only needed by whoever sends points
+
+        query = MetricsIngestQuery(client=client, batch=batch)
+        headers = {"Accept": _JSON, "Content-Type": ARROW_STREAM}
+        target = _target(routes.APPEND_METRICS, None, query)
+        with self._exchange("POST", target, blocks_to_arrow(blocks), headers) as response:
+            return wire_json.decode_trusted(response.read(), AppendResult)
+
+    def read_metrics(self, query: MetricsQuery) -> list[SeriesBlock]:
+        """Read points as columns, ordered by (step, wall clock)."""
+        from modelbox.wire.series import ARROW_STREAM, blocks_from_arrow
+
+        headers = {"Accept": ARROW_STREAM, "Content-Type": _JSON}
+        with self._exchange("POST", _target(routes.READ_METRICS, None, None), wire_json.encode(query), headers) as response:
+            return blocks_from_arrow(response.read())
+
+    def upload(self, object_id: str, query: ArtifactUploadQuery, content: BinaryIO) -> ArtifactRecord:
+        """Store the rest of `content` as an artifact of the object, without ever holding it in memory."""
+        begin = content.tell()
+        size_bytes = query.size_bytes
+        if size_bytes is None:
+            size_bytes = content.seek(0, 2) - begin
+        content.seek(begin)
+        headers = {"Accept": _JSON, "Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
+        target = _target(routes.UPLOAD_ARTIFACT, {"object_id": object_id}, query)
+        with self._exchange("PUT", target, _Content(content, begin, size_bytes), headers) as response:
+            return wire_json.decode_trusted(response.read(), routes.UPLOAD_ARTIFACT.response)
+
+    def download(self, artifact_id: str, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes of an artifact from `start` up to `stop`."""
+        if stop is not None and stop <= start:
+            return
+        ranged = start > 0 or stop is not None
+        headers = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"} if ranged else {}
+        target = _target(routes.DOWNLOAD_ARTIFACT, {"artifact_id": artifact_id}, None)
+        with self._exchange("GET", target, None, headers) as response:
+            if ranged and response.status != 206:
+                raise StorageError(f"{self._address} ignored the range that was asked for: is a proxy in between?")
+            while chunk := response.read(_CHUNK_BYTES):
+                yield chunk
+            if response.length:
+                raise http.client.IncompleteRead(b"", response.length)
+
+    def close(self) -> None:
+        """Release connections."""
+        self._pool.close()
+
+    @contextmanager
+    def _exchange(
+        self, method: str, target: str, body: bytes | _Content | None, headers: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a request and yield its answer if that is a success; raise what went wrong otherwise."""
+        connection, response = self._send(method, target, body, {**self._headers, **headers})
+        clean = False
+        try:
+            if not 200 <= response.status < 300:
+                raise self._error(response)
+            yield response
+            clean = True
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerUnreachable(f"The connection to {self._address} broke before the answer was complete: try again.") from error
+        except ModelBoxError:
+            clean = True
+            raise
+        finally:
+            # Only an answer that was read to its end leaves the connection fit for the next request.
+            if clean and response.isclosed() and not response.length and not response.will_close:
+                self._pool.put(connection)
+            else:
+                connection.close()
+
+    def _send(
+        self, method: str, target: str, body: bytes | _Content | None, headers: Mapping[str, str]
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        for last_try in (False, True):
+            try:
+                connection, _ = self._pool.take(fresh=last_try)
+            except ssl.SSLError as error:
+                raise ServerUnreachable(f"{self._address} cannot be trusted or speaks no TLS ({error.reason or error}).") from error
+            except socket.gaierror as error:
+                raise ServerUnreachable(f"The host name of {self._address} is not known ({error.strerror}): check the address.") from error
+            except OSError as error:
+                # Connecting failed, so nothing is half done and trying at once again would fail in the same way.
+                why = error.strerror or "it took too long"
+                raise ServerUnreachable(
+                    f"No ModelBox server answers at {self._address} ({why}): start it, or check the address."
+                ) from error
+            try:
+                return connection, _one_exchange(connection, method, self._address.prefix + target, body, headers)
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                if last_try or isinstance(error, TimeoutError):
+                    raise ServerUnreachable(f"{self._address} closed the connection or did not answer in time: try again.") from error
+            except BaseException:
+                # Ctrl-C in the middle of an exchange: what comes next on this connection would answer the wrong request.
+                connection.close()
+                raise
+        raise AssertionError("unreachable")
+
+    def _error(self, response: http.client.HTTPResponse) -> ModelBoxError:
+        data = response.read(_MAX_PROBLEM_BYTES)
+        if 300 <= response.status < 400:
+            there = urljoin(str(self._address), response.headers.get("Location", ""))
+            if "/login" in there:
+                return Unauthenticated(f"{self._address} asks for a login: give a token (token=… or MODELBOX_API_TOKEN).")
+            shown = shortened(there.split("?")[0])
+            return ServerUnreachable(f"{self._address} redirects to {shown}: nothing was sent there; use that address if you trust it.")
+        retry_after_s = _seconds(response.headers.get("Retry-After"))
+        try:
+            problem = msgspec.json.decode(data, type=Problem)
+        except msgspec.MsgspecError:
+            kind = _FOREIGN.get(response.status, StorageError if response.status >= 500 else InvalidRequest)
+            hint = {401: "give a valid token (token=… or MODELBOX_API_TOKEN)", 403: "give a valid token"}.get(
+                response.status, "is it a ModelBox server?"
+            )
+            return kind(f"{self._address} answered {response.status} {response.reason}: {hint}", retry_after_s=retry_after_s)
+        wait_s = problem.retry_after_s if problem.retry_after_s is not None else retry_after_s
+        return error_for_code(problem.code)(problem.detail, field=problem.field, limit=problem.limit, retry_after_s=wait_s)
+
+
+class _Content:
+    """A body that is read from a file, from the same place again when it has to be sent twice."""
+
+    def __init__(self, file: IO[bytes], begin: int, size_bytes: int) -> None:
+        self._file, self._begin, self._size_bytes = file, begin, size_bytes
+
+    def chunks(self) -> Iterator[bytes]:
+        self._file.seek(self._begin)
+        left = self._size_bytes
+        while left:
+            try:
+                chunk = self._file.read(min(left, _CHUNK_BYTES))
+            except OSError as error:
+                raise InvalidRequest(f"The file could not be read to its end ({error.strerror}): nothing was stored.") from error
+            if not chunk:
+                raise ChecksumMismatch(f"The file ended {left} bytes early: it changed while it was read, and nothing was stored.")
+            left -= len(chunk)
+            yield chunk
+
+
+def answers(address: ServerAddress, *, timeout_s: float = 1.5) -> bool:
+    """Tell whether a ModelBox server lives at `address`. No token is sent."""
+    transport = HttpTransport(address, connect_timeout_s=timeout_s, answer_timeout_s=timeout_s)
+    try:
+        with transport._exchange("GET", "/livez", None, {}) as response:
+            # A Jupyter server without the extension may answer with its login page.
+            return response.headers.get_content_type() == _JSON and bool(response.read(_MAX_PROBLEM_BYTES))
+    except ModelBoxError:
+        return False
+    finally:
+        transport.close()
+
+
+def _one_exchange(
+    connection: http.client.HTTPConnection, method: str, target: str, body: bytes | _Content | None, headers: Mapping[str, str]
+) -> http.client.HTTPResponse:
+    if not isinstance(body, _Content):
+        connection.request(method, target, body=body, headers=dict(headers))
+        return connection.getresponse()
+    connection.putrequest(method, target, skip_accept_encoding=True)
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    try:
+        for chunk in body.chunks():
+            connection.send(chunk)
+    except ConnectionError:
+        # A server that refuses the upload answers and hangs up without reading all of it: its reason is worth more than the broken pipe.
+        return connection.getresponse()
+    return connection.getresponse()
+
+
+def _target(route: Route[Q, B, R], path: Mapping[str, str] | None, query: object | None) -> str:
+    url = route.url(**(path or {}))
+    if query is None:
+        return url
+    given = {key: value for key, value in msgspec.to_builtins(query).items() if value is not None}
+    return f"{url}?{urlencode(given)}" if given else url
+
+
+def _seconds(header: str | None) -> float | None:
+    return float(header) if header and header.isascii() and header.isdigit() else None

@@ -1,0 +1,176 @@
+"""The journal: where records wait until the store has acknowledged them.
+
+:class:`Journal` is the seam. :class:`MemoryJournal` forgets what is left when the process dies; a journal on disk keeps the same promises
+and outlives it. The sender knows only the protocol.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from modelbox.client.buffer import Columns, split_blocks
+from modelbox.entities.ids import random_id
+
+if TYPE_CHECKING:
+    from modelbox.client.buffer import Record
+    from modelbox.entities.series import SeriesBlock
+
+__all__ = ["MAX_BATCH_POINTS", "MAX_PENDING_POINTS", "Batch", "Journal", "MemoryJournal", "Tally"]
+
+MAX_BATCH_POINTS = 50_000
+"""About how many points a batch holds; a single record is never torn apart."""
+
+MAX_PENDING_POINTS = 5_000_000
+"""How many points may wait in memory; more are dropped, and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Points under a number that they keep however often they are sent."""
+
+    number: int
+    blocks: list[SeriesBlock]
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many points a journal took and what became of them."""
+
+    appended: int = 0
+    acknowledged: int = 0
+    rejected: int = 0
+    dropped: int = 0
+
+    @property
+    def pending(self) -> int:
+        """Points that still wait."""
+        return self.appended - self.acknowledged - self.rejected
+
+
+class Journal(Protocol):
+    """Keeps records in order until they are acknowledged.
+
+    `append` may be called from any thread; the other methods only from one sender at a time.
+    """
+
+    client: str
+    """Id that batch numbers count within; never shared by two journals or two processes."""
+
+    def append(self, record: Record) -> bool:
+        """Keep a record as a whole; return ``False`` when there is no room, and count its points as dropped."""
+        ...
+
+    def next_batch(self) -> Batch | None:
+        """Return the oldest batch that is not acknowledged, the same one with the same content until it is; ``None`` when all are."""
+        ...
+
+    def acknowledge(self, batch: Batch) -> None:
+        """Forget a batch that the store has."""
+        ...
+
+    def divide(self, batch: Batch, *, points: bool = False) -> bool:
+        """Replace a batch, which the store refused as a whole, by two smaller ones with new numbers.
+
+        Return ``False`` when it is a single series (with `points`: a single point).
+        """
+        ...
+
+    def reject(self, batch: Batch) -> None:
+        """Give up a batch that the store will never take, and count its points."""
+        ...
+
+    def tally(self) -> Tally:
+        """Return how many points were appended, acknowledged, rejected and dropped so far."""
+        ...
+
+    def compact(self) -> None:
+        """Take less memory if that is possible; called now and then while the store is away."""
+        ...
+
+
+class MemoryJournal:
+    """A journal in memory. See :class:`Journal`.
+
+    Parameters
+    ----------
+    max_pending_points
+        Bound on the points that wait.
+    max_batch_points
+        About how many points a batch holds.
+    """
+
+    def __init__(self, *, max_pending_points: int = MAX_PENDING_POINTS, max_batch_points: int = MAX_BATCH_POINTS) -> None:
+        self.client = random_id()
+        self._max_pending_points = max_pending_points
+        self._max_batch_points = max_batch_points
+        # Reentrant: a signal handler that logs may interrupt a log() of the same thread.
+        self._lock = threading.RLock()
+        self._records: deque[Record] = deque()
+        self._batches: deque[Batch] = deque()
+        self._next_number = 0
+        self._appended = self._acknowledged = self._rejected = self._dropped = 0
+
+    def append(self, record: Record) -> bool:
+        """Keep a record as a whole; return ``False`` when there is no room, and count its points as dropped."""
+        points = len(record.values)
+        with self._lock:
+            if self._appended - self._acknowledged - self._rejected + points > self._max_pending_points:
+                self._dropped += points
+                return False
+            self._appended += points
+            self._records.append(record)
+        return True
+
+    def next_batch(self) -> Batch | None:
+        """Return the oldest batch that is not acknowledged; ``None`` when all are."""
+        if not self._batches and self._records:
+            self._fold()
+        return self._batches[0] if self._batches else None
+
+    def acknowledge(self, batch: Batch) -> None:
+        """Forget a batch that the store has."""
+        self._batches.remove(batch)
+        with self._lock:
+            self._acknowledged += batch.points
+
+    def divide(self, batch: Batch, *, points: bool = False) -> bool:
+        """Replace a batch by two smaller ones with new numbers; return ``False`` when it cannot be divided."""
+        halves = split_blocks(batch.blocks, points=points)
+        if halves is None:
+            return False
+        self._batches.remove(batch)
+        for half in reversed(halves):
+            self._batches.appendleft(self._numbered(half))
+        return True
+
+    def reject(self, batch: Batch) -> None:
+        """Give up a batch that the store will never take, and count its points."""
+        self._batches.remove(batch)
+        with self._lock:
+            self._rejected += batch.points
+
+    def tally(self) -> Tally:
+        """Return how many points were appended, acknowledged, rejected and dropped so far."""
+        with self._lock:
+            return Tally(self._appended, self._acknowledged, self._rejected, self._dropped)
+
+    def compact(self) -> None:
+        """Fold waiting records into batches: columns take a fraction of the memory while a store is away."""
+        while len(self._records) > self._max_batch_points // 10:
+            self._fold()
+
+    def _fold(self) -> None:
+        columns = Columns()
+        records = self._records
+        while records and columns.points < self._max_batch_points:
+            columns.add(records.popleft())
+        self._batches.append(self._numbered(columns.blocks()))
+
+    def _numbered(self, blocks: list[SeriesBlock]) -> Batch:
+        batch = Batch(self._next_number, blocks, sum(map(len, blocks)))
+        self._next_number += 1
+        return batch

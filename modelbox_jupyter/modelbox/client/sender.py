@@ -1,0 +1,264 @@
+"""The sender: one daemon thread per connection that carries the journal to the store.
+
+Its rules: training never waits for it and never sees an error of it. What may pass later (no connection, 429, 503, 507, a token that was
+refused) is tried again for as long as the process lives, with growing pauses. What the store refuses for good is divided until the
+offending points are alone; those are given up, counted and named once, and the rest goes on.
+
+Thread safety: :meth:`Sender.log`, :meth:`Sender.flush` and :meth:`Sender.tally` may be called from any thread. After a fork the child has
+an empty journal with a new identity and starts a thread of its own when it logs; what the parent had not sent stays the parent's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import random
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modelbox.client.journal import Batch, Journal, MemoryJournal, Tally
+from modelbox.client.notices import Notices
+from modelbox.errors import (
+    ModelBoxError,
+    NotFound,
+    RateLimited,
+    ServerUnreachable,
+    StorageError,
+    StorageUnavailable,
+    TooLarge,
+    Unauthenticated,
+)
+
+if TYPE_CHECKING:
+    from modelbox.client.buffer import Record
+    from modelbox.client.transport import Transport
+
+__all__ = ["EXIT_FLUSH_S", "FlushReport", "Pace", "Sender", "flush_all"]
+
+EXIT_FLUSH_S = 5.0
+"""How long the end of a process may wait for points that are still on their way."""
+
+_LATER = (ServerUnreachable, StorageUnavailable, RateLimited, Unauthenticated)
+_MAX_RETRY_AFTER_S = 300.0
+_TRIES_OF_A_FAILING_BATCH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FlushReport:
+    """What became of the points that were logged so far; true when none is left.
+
+    Parameters
+    ----------
+    pending
+        Points that the store has not acknowledged yet; they are sent in the background.
+    dropped
+        Points that were lost because too many waited.
+    rejected
+        Points that the store refused for good.
+    """
+
+    pending: int
+    dropped: int
+    rejected: int
+
+    def __bool__(self) -> bool:
+        return not self.pending
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often the sender sends, and how long it pauses when a store is away."""
+
+    interval_s: float = 0.2
+    first_pause_s: float = 0.5
+    longest_pause_s: float = 30.0
+
+    def pause_s(self, failures: int, error: ModelBoxError) -> float:
+        """Return how long to wait after so many failures in a row: doubling, with jitter, and never less than the server asked for."""
+        ceiling = min(self.first_pause_s * 2.0 ** min(failures - 1, 16), self.longest_pause_s)
+        jittered = ceiling * random.uniform(0.5, 1.0)  # noqa: S311  (spreads clients; nothing secret)
+        return max(jittered, min(error.retry_after_s or 0.0, _MAX_RETRY_AFTER_S))
+
+
+class Sender:
+    """Sends what is logged to `transport`.
+
+    Parameters
+    ----------
+    transport
+        Where to.
+    make_journal
+        Makes the journal, and a new one after a fork.
+    pace
+        How often.
+    """
+
+    def __init__(self, transport: Transport, *, make_journal: Callable[[], Journal] = MemoryJournal, pace: Pace | None = None) -> None:
+        self._transport = transport
+        self._make_journal = make_journal
+        self._pace = pace or Pace()
+        self._notices = Notices()
+        self._closed = False
+        self._begin()
+        _senders.add(self)
+
+    def _begin(self) -> None:
+        self._journal = self._make_journal()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._wake = threading.Event()
+        self._urgent = threading.Event()
+        self._settled = threading.Condition()
+
+    def log(self, record: Record) -> bool:
+        """Keep a record and return at once; ``False`` when too many points wait, so that this one was dropped."""
+        kept = not self._closed and self._journal.append(record)
+        if self._closed:
+            self._notices.log("closed", "ModelBox: this connection was closed, so what is logged through it is not kept.")
+        elif not kept:
+            self._notices.log(
+                "dropped", "ModelBox: more points wait than memory may hold, so new ones are dropped until the store answers again."
+            )
+        if self._thread is None and kept:
+            self._start()
+        if not self._wake.is_set():
+            self._wake.set()
+        return kept
+
+    def flush(self, timeout_s: float | None = None) -> FlushReport:
+        """Wait until the store has every point that was logged before this call, at most `timeout_s`; never raises for outages."""
+        target = self._journal.tally().appended
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+
+        def done() -> bool:
+            tally = self._journal.tally()
+            return tally.acknowledged + tally.rejected >= target
+
+        if not done() and (self._thread is not None or self._start()):
+            self._urgent.set()
+            self._wake.set()
+            with self._settled:
+                self._settled.wait_for(done, None if deadline is None else max(0.0, deadline - time.monotonic()))
+        tally = self._journal.tally()
+        return FlushReport(max(0, target - tally.acknowledged - tally.rejected), tally.dropped, tally.rejected)
+
+    def tally(self) -> Tally:
+        """Return how many points were logged and what became of them."""
+        return self._journal.tally()
+
+    def close(self, timeout_s: float = EXIT_FLUSH_S) -> FlushReport:
+        """Flush, then end the thread."""
+        report = self.flush(timeout_s)
+        self._closed = True
+        self._urgent.set()
+        self._wake.set()
+        return report
+
+    def _start(self) -> bool:
+        with self._starting:
+            if self._thread is not None:
+                return True
+            thread = threading.Thread(target=self._run, name="modelbox-sender", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is shutting down
+                return False
+            self._thread = thread
+        _flush_before_multiprocessing_exits()
+        return True
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._wake.wait()
+            # Gather a little, unless somebody waits: one request for many points.
+            self._urgent.wait(self._pace.interval_s)
+            self._wake.clear()
+            self._urgent.clear()
+            self._drain()
+
+    def _drain(self) -> None:
+        failures, faults = 0, 0
+        while not self._closed and (batch := self._journal.next_batch()) is not None:
+            try:
+                self._transport.append_metrics(batch.blocks, client=self._journal.client, batch=batch.number)
+            except _LATER as error:
+                failures += 1
+                self._wait_for_better_times(failures, error)
+            except StorageError as error:
+                # Perhaps a fault that passes, perhaps one that these points cause.
+                failures += 1
+                faults += 1
+                self._wait_for_better_times(failures, error)
+                if faults >= _TRIES_OF_A_FAILING_BATCH:
+                    faults = 0
+                    self._refused(batch, error)
+            except ModelBoxError as error:
+                self._refused(batch, error)
+            except Exception as error:  # noqa: BLE001  (a fault of ours must neither end this thread nor reach training)
+                self._refused(batch, ModelBoxError(f"{type(error).__name__}: {error}"))
+            else:
+                failures = faults = 0
+                self._notices.forget("away")
+                self._journal.acknowledge(batch)
+                self._tell_waiting()
+
+    def _wait_for_better_times(self, failures: int, error: ModelBoxError) -> None:
+        self._notices.log("away", f"ModelBox: {error.detail} Points are kept in memory and sent again until they arrive.")
+        self._tell_waiting()
+        end = time.monotonic() + self._pace.pause_s(failures, error)
+        while (left_s := end - time.monotonic()) > 0 and not self._closed:
+            self._journal.compact()
+            if self._urgent.wait(min(left_s, 1.0)):
+                self._urgent.clear()
+                break
+
+    def _refused(self, batch: Batch, error: ModelBoxError) -> None:
+        one_object_is_gone = isinstance(error, NotFound) and len({block.object_id for block in batch.blocks}) == 1
+        if not one_object_is_gone and self._journal.divide(batch, points=isinstance(error, TooLarge)):
+            return
+        self._journal.reject(batch)
+        key = batch.blocks[0].key
+        self._notices.log(
+            f"rejected {error.code}", f"ModelBox: points were refused and are not kept, first of metric {key!r}: {error.detail}"
+        )
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        with self._settled:
+            self._settled.notify_all()
+
+
+_senders: weakref.WeakSet[Sender] = weakref.WeakSet()
+_registered_in_pid = -1
+
+
+def flush_all(timeout_s: float = EXIT_FLUSH_S) -> int:
+    """Flush every sender of this process within `timeout_s` in all, and return how many points are left."""
+    deadline = time.monotonic() + timeout_s
+    left = sum(sender.flush(max(0.0, deadline - time.monotonic())).pending for sender in list(_senders))
+    if left:
+        sys.stderr.write(f"ModelBox: {left} points did not reach the store before the process ended; they are lost.\n")
+    return left
+
+
+def _flush_before_multiprocessing_exits() -> None:
+    """Children of multiprocessing leave by ``os._exit``, past atexit, but run these finalizers."""
+    global _registered_in_pid
+    if _registered_in_pid != os.getpid() and (util := sys.modules.get("multiprocessing.util")) is not None:
+        _registered_in_pid = os.getpid()
+        util.Finalize(None, flush_all, exitpriority=100)
+
+
+def _begin_anew_in_child() -> None:
+    for sender in list(_senders):
+        sender._begin()
+
+
+atexit.register(flush_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_in_child)
