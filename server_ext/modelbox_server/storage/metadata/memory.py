@@ -147,16 +147,17 @@ class MemoryTransaction:
         """Add records, or replace those with the same primary key."""
         undo = self._changing()
         mark = len(undo)
-        for record in records:
-            of, rows = codec(type(record)), self._tables[type(record)]
-            row = of.encode(record)
-            row = rows.numbered(row) if rows.is_unnumbered(row) else row
-            if rows.clashes(row):
+        # Encoded first: a value that cannot be stored is found before anything has changed.
+        encoded = [codec(type(record)).encode(record) for record in records]
+        for record, row in zip(records, encoded, strict=True):
+            rows = self._tables[type(record)]
+            numbered = rows.numbered(row) if rows.is_unnumbered(row) else row
+            if rows.clashes(numbered):
                 for step in reversed(undo[mark:]):
                     step()
                 del undo[mark:]
                 raise already_there(record, same_key=False)
-            rows.store(row, undo)
+            rows.store(numbered, undo)
 
     def delete(self, kind: type[Record], where: Sequence[Condition]) -> int:
         """Delete the records for which every condition holds."""

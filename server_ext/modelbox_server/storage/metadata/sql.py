@@ -230,9 +230,15 @@ class SqlTransaction:
         of, table = codec(type(records[0])), SQL_TABLES[type(records[0])]
         serial = of.table.serial()
         columns = table.c.keys()
-        values = [dict(zip(columns, of.encode(record), strict=True)) for record in records]
-        unnumbered = [value for value in values if serial is not None and not value.pop(serial)]
-        numbered = [value for value in values if value not in unnumbered] if unnumbered else values
+        numbered: list[dict[str, Cell]] = []
+        unnumbered: list[dict[str, Cell]] = []
+        for record in records:
+            values = dict(zip(columns, of.encode(record), strict=True))
+            if serial is None or values[serial]:
+                numbered.append(values)
+            else:
+                del values[serial]
+                unnumbered.append(values)
         try:
             with self._connection.begin_nested():
                 if numbered:
