@@ -1,0 +1,71 @@
+"""The ``modelbox`` command: where runs go, and whether the installation is sound.
+
+Errors are one line on stderr; the exit code is that of the error's class (see :mod:`modelbox.errors`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from modelbox.cli.doctor import diagnose
+from modelbox.errors import ModelBoxError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        match options.command:
+            case "status":
+                return _status(options.address)
+            case "doctor":
+                return _doctor()
+            case _:
+                _parser().print_help()
+                return 0
+    except ModelBoxError as error:
+        sys.stderr.write(f"modelbox: {' '.join(error.detail.splitlines())}\n")
+        return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    from modelbox import __version__
+
+    parser = argparse.ArgumentParser(prog="modelbox", description="Log, query and compare machine-learning experiments.")
+    parser.add_argument("--version", action="version", version=f"modelbox {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    status = commands.add_parser("status", help="which store is used, and why")
+    status.add_argument("--address", help="host:8085, a URL, or the folder of a local store; searched for when left out")
+    commands.add_parser("doctor", help="check this installation")
+    return parser
+
+
+def _status(address: str | None) -> int:
+    # Opening a store loads SQLAlchemy: not for --help.
+    from modelbox.client.connection import ModelBox
+
+    with ModelBox(address) as box:
+        info = box.info()
+        running = len(box.experiments(status="running", limit=1000))
+    storage = f"metadata {info.metadata_storage}, metrics {info.metrics_storage}, artifacts {info.artifact_storage}"
+    lines = [f"store    {box.where}", f"version  {info.version}", f"storage  {storage}", f"user     {info.user}", f"running  {running}"]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _doctor() -> int:
+    findings = diagnose()
+    for finding in findings:
+        sys.stdout.write(f"{'ok  ' if finding.good else 'BAD '} {finding.text}\n")
+    return 0 if all(finding.good for finding in findings) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
