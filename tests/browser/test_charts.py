@@ -61,8 +61,9 @@ def open_output(shown: LabPage, name: str) -> None:
     """Show a notebook without a kernel."""
     shown.page.evaluate(
         """async path => {
-          await window.jupyterapp.commands.execute('docmanager:open', { path, kernelPreference: { shouldStart: false, autoStartDefault: false } })
-            .then(widget => widget.context.ready);
+          const kernelPreference = { shouldStart: false, autoStartDefault: false };
+          const widget = await window.jupyterapp.commands.execute('docmanager:open', { path, kernelPreference });
+          await widget.context.ready;
         }""",
         name,
     )
