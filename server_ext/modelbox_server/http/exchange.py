@@ -271,7 +271,9 @@ class ExchangeHandler(web.RequestHandler):
     def write_error(self, status_code: int, **kwargs: object) -> None:
         """Answer with a problem whatever went wrong; tornado calls this for exceptions that nobody foresaw."""
         info = cast("tuple[object, BaseException, object] | None", kwargs.get("exc_info"))
-        self._send_problem(problem_for(info[1] if info else web.HTTPError(status_code), self.request_id))
+        # A surrounding server's decorator on the verb may find once more, and say less well, what admission has found already.
+        problem = self._refusal or problem_for(info[1] if info else web.HTTPError(status_code), self.request_id)
+        self._send_problem(problem)
 
     def send_error(self, status_code: int = 500, **kwargs: object) -> None:
         """Cut the connection when the answer had begun: its end would look like the end of a whole answer."""

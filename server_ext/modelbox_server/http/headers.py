@@ -17,7 +17,7 @@ __all__ = [
     "sha256_of_digest",
 ]
 
-_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 _SHA256_DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]+):")
 _ATTR_CHARS = "!#$&+-.^_`|~"
 _MAGIC = {

@@ -13,6 +13,7 @@ from jupyter_server.auth.identity import User
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
+from modelbox.errors import ModelBoxError, PermissionDenied, Unauthenticated, shortened
 from modelbox_server.http.auth import bearer_token, os_user
 from modelbox_server.http.exchange import JSON, ExchangeHandler
 from modelbox_server.service.context import Caller
@@ -27,6 +28,12 @@ __all__ = ["JupyterExchangeHandler", "JupyterGate", "OpenJupyterExchangeHandler"
 _RESOURCE = "modelbox"
 
 
+class LoginNeeded(Unauthenticated):
+    """Nobody is logged in. Jupyter's front ends know this by status 403."""
+
+    http_status = 403
+
+
 class JupyterExchangeHandler(ExchangeHandler, APIHandler):  # type: ignore[misc]  # Jupyter's prepare() has a parameter for itself
     """An exchange behind Jupyter's own authentication, which looks for the decorator on every verb."""
 
@@ -36,6 +43,15 @@ class JupyterExchangeHandler(ExchangeHandler, APIHandler):  # type: ignore[misc]
     put = web.authenticated(ExchangeHandler.put)
     patch = web.authenticated(ExchangeHandler.patch)
     delete = web.authenticated(ExchangeHandler.delete)
+
+    async def _admit(self) -> None:
+        try:
+            await super()._admit()
+        except web.HTTPError as error:
+            # Jupyter answers a missing login with a bare 403, from one of several places.
+            if error.status_code == 403 and self.current_user is None:
+                raise _refusal(self) from error
+            raise
 
     def finish(self, chunk: str | bytes | dict[str, object] | None = None) -> Future[None]:
         """Keep the media type, which Jupyter would set to JSON for everything."""
@@ -67,7 +83,7 @@ class JupyterGate:
         if not hmac.compare_digest(bearer_token(handler).encode(errors="replace"), self.kernel_token.encode()):
             return False
         if not cast("APIHandler", handler).check_host():
-            raise web.HTTPError(403, "This server does not answer for that host.")
+            raise _refusal(handler)
         handler.current_user = User(username=_owner())
         return True
 
@@ -79,14 +95,21 @@ class JupyterGate:
         jupyter = cast("APIHandler", handler)
         user = cast("User | None", jupyter.current_user)
         if user is None:
-            raise web.HTTPError(403, "This needs a login: send 'Authorization: Bearer TOKEN' with the token of this Jupyter server.")
+            raise _refusal(handler)
         if not await ensure_async(jupyter.authorizer.is_authorized(jupyter, user, action, _RESOURCE)):
-            raise web.HTTPError(403, f"Your account may not {action} {_RESOURCE} here.")
+            raise PermissionDenied(f"Your account may not {action} here: ask whoever runs this Jupyter server for access to {_RESOURCE!r}.")
         return Caller(name=_name_of(jupyter, user), face="jupyter", address=address)
 
     def ignores(self, parameter: str, values: list[bytes]) -> bool:
         """Ignore what Jupyter and its front end add: XSRF tokens, activity marks, and a bare time stamp against caches."""
         return parameter in {"_xsrf", "no_track_activity"} or (parameter.isdigit() and values == [b""])
+
+
+def _refusal(handler: web.RequestHandler) -> ModelBoxError:
+    if not cast("APIHandler", handler).check_host():
+        host = shortened(handler.request.headers.get("Host", ""))
+        return PermissionDenied(f"This Jupyter server does not answer for the host {host}: use its own address.", field="Host")
+    return LoginNeeded("This needs a login: send 'Authorization: Bearer TOKEN' with the token of this Jupyter server.")
 
 
 def _name_of(handler: APIHandler, user: User) -> str:
