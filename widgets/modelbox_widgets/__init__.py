@@ -1,0 +1,34 @@
+"""Charts, tables and widgets of ModelBox for notebooks.
+
+Charts and tables are pure functions of frames; widgets only decide which frame. Importing this package loads none of them: names are
+resolved on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from modelbox_widgets.charts import curves as curves
+    from modelbox_widgets.comparison import Comparison as Comparison
+    from modelbox_widgets.live_chart import LiveChart as LiveChart
+    from modelbox_widgets.parallel import parallel as parallel
+    from modelbox_widgets.tables import best as best
+    from modelbox_widgets.tables import differences as differences
+
+__all__ = ["Comparison", "LiveChart", "best", "curves", "differences", "parallel"]
+
+_HOME = {
+    "Comparison": "modelbox_widgets.comparison",
+    "LiveChart": "modelbox_widgets.live_chart",
+    "best": "modelbox_widgets.tables",
+    "curves": "modelbox_widgets.charts",
+    "differences": "modelbox_widgets.tables",
+    "parallel": "modelbox_widgets.parallel",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on its first use: Altair and ipywidgets cost seconds."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'modelbox_widgets' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,179 @@
+"""What ``%modelbox status`` and ``%modelbox show`` display: records as HTML and as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING
+
+from modelbox.entities.records import Status
+from modelbox.entities.times import now
+from modelbox.errors import ModelBoxError
+from modelbox.notebook.live_bundle import live_bundle
+from modelbox_widgets.live_spec import labels_of
+from modelbox_widgets.points import PointRow, rows_within
+from modelbox_widgets.text import html_row, html_table, html_view, text_table, value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelbox.client.connection import ModelBox
+    from modelbox.client.discovery import Where
+    from modelbox.client.experiment import Experiment
+    from modelbox.entities.records import ArtifactRecord, ExperimentRecord, Json
+    from modelbox.entities.series import SeriesSummary
+    from modelbox.wire.messages import ServerInfo
+
+__all__ = ["ExperimentView", "StatusView"]
+
+_MAX_POINTS = 1000
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """Which store is used and why, and what it says of itself. Holds no token."""
+
+    where: Where
+    info: ServerInfo | None
+    trouble: str = ""
+
+    @classmethod
+    def of(cls, box: ModelBox) -> StatusView:
+        """Ask the store of a connection."""
+        try:
+            return cls(box.where, box.info())
+        except ModelBoxError as error:
+            return cls(box.where, None, error.detail)
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [("store", self.where.address), ("because", self.where.reason)]
+        if self.where.detail:
+            rows.append(("passed over", self.where.detail))
+        if self.info is None:
+            return [*rows, ("trouble", self.trouble)]
+        kept = f"{self.info.metadata_storage} metadata, {self.info.metrics_storage} metrics, {self.info.artifact_storage} artifacts"
+        return [*rows, ("version", self.info.version), ("keeps", kept), ("you are", self.info.user)]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:12}{value}" for name, value in self._rows())
+
+    def _repr_html_(self) -> str:
+        return html_view(_pairs(self._rows()))
+
+
+@dataclass(frozen=True)
+class ExperimentView:
+    """One experiment with its parameters, metrics, artifacts and curves."""
+
+    record: ExperimentRecord
+    metadata: dict[str, Json]
+    summaries: list[SeriesSummary]
+    artifacts: list[ArtifactRecord]
+    is_followed: bool
+    rows: list[PointRow] = field(repr=False)
+
+    @classmethod
+    def of(cls, box: ModelBox, experiment: Experiment) -> ExperimentView:
+        """Read everything about an experiment."""
+        record = experiment.record
+        return cls(
+            record=record,
+            metadata=experiment.metadata(),
+            summaries=list(experiment.summaries().values()),
+            artifacts=[artifact.record for artifact in experiment.artifacts],
+            is_followed=box.where.kind == "jupyter" and record.status is Status.RUNNING,
+            rows=rows_within(experiment.read_metrics(max_points=_MAX_POINTS), labels_of([record])),
+        )
+
+    def __repr__(self) -> str:
+        parts = ["\n".join(f"{name:12}{value}" for name, value in self._facts())]
+        if self._settings():
+            parts.append(text_table(["setting", "value"], [list(pair) for pair in self._settings()], limit_chars=60))
+        if self.summaries:
+            parts.append(text_table(list(_METRIC_HEAD), self._metrics()))
+        if self.artifacts:
+            parts.append("\n".join(f"{artifact.name} ({_size(artifact.size_bytes)})" for artifact in self.artifacts))
+        return "\n\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        title = f'<div class="modelbox-head">{escape(self.record.name)} · {self.record.status}</div>'
+        parts = [title, _pairs(self._facts()[1:])]
+        if self._settings():
+            parts.append(_section("settings", _pairs(self._settings())))
+        if self.summaries:
+            head = [(text, "modelbox-num" if i else "") for i, text in enumerate(_METRIC_HEAD)]
+            body = [html_row([(text, "modelbox-num" if i else "") for i, text in enumerate(row)]) for row in self._metrics()]
+            parts.append(_section("metrics", html_table(head, body)))
+        if self.artifacts:
+            parts.append(_section("artifacts", _pairs([(a.name, f"{_size(a.size_bytes)}, {a.storage}") for a in self.artifacts])))
+        return html_view(*parts)
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import publish_display_data
+
+        publish_display_data({"text/html": self._repr_html_(), "text/plain": repr(self)})  # type: ignore[no-untyped-call]
+        if self.rows:
+            labels = labels_of([self.record])
+            final = not self.is_followed
+            bundle, metadata = live_bundle(self.rows, [self.record], labels, final=final, follow=self.is_followed, widget=None)
+            if final:  # the table above says what the HTML of the chart would repeat, in place of the picture
+                del bundle["text/html"]
+            bundle["text/plain"] = "<curves of the metrics>"
+            publish_display_data(bundle, metadata)  # type: ignore[no-untyped-call]
+
+    def _facts(self) -> list[tuple[str, str]]:
+        record = self.record
+        seconds = ((record.finished_at or now()) - record.started_at).total_seconds()
+        facts = [
+            ("name", record.name),
+            ("id", record.id),
+            ("namespace", record.namespace),
+            ("status", str(record.status)),
+            ("owner", record.owner),
+            ("group", record.group),
+            ("framework", record.framework),
+            ("parent", record.parent_id or ""),
+            ("started", f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC"),
+            ("took" if record.finished_at else "for", _duration(seconds)),
+        ]
+        return [(name, value) for name, value in facts if value]
+
+    def _settings(self) -> list[tuple[str, str]]:
+        keys = sorted(self.metadata, key=lambda key: (not key.startswith("params."), not key.startswith("tags."), key))
+        return [(key, value_text(self.metadata[key])) for key in keys]
+
+    def _metrics(self) -> list[list[str]]:
+        return [
+            [one.key, *(value_text(value) for value in (one.last, one.min, one.max)), str(one.last_step), str(one.count)]
+            for one in self.summaries
+        ]
+
+
+_METRIC_HEAD = ("metric", "last", "min", "max", "at step", "points")
+
+
+def _pairs(rows: Sequence[tuple[str, str]]) -> str:
+    body = "".join(html_row([(name, "modelbox-dim"), (value, "")]) for name, value in rows)
+    return f'<table class="modelbox-table"><tbody>{body}</tbody></table>'
+
+
+def _section(name: str, html: str) -> str:
+    return f"<details open><summary>{name}</summary>{html}</details>"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
+
+
+def _size(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return "size unknown"
+    amount = float(size_bytes)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.4g} {unit}"
+        amount /= 1000
+    return f"{amount:.4g} GB"

@@ -1,0 +1,207 @@
+"""Charts of runs as pure functions: frames in, an Altair chart out.
+
+Points come as a long frame with the columns ``experiment_id, key, step, wall_time, value`` (what ``modelbox.metrics()`` returns). Names
+that users chose (runs, metrics, parameters) are only ever *values* of rows whose fields are called ``run``, ``key``, ``group`` …: a name
+can neither break a field reference nor reach an expression.
+"""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from modelbox.entities.records import Json
+from modelbox.errors import InvalidRequest, shortened
+from modelbox_widgets.bands import Axis, Band, aggregated, checked_axis, checked_band, x_values
+from modelbox_widgets.live_spec import COLOURS
+from modelbox_widgets.points import Floats, kept
+from modelbox_widgets.runs import (
+    ID,
+    checked_runs,
+    numeric,
+    require_metric,
+    run_labels,
+    setting_name,
+    text_columns,
+)
+from modelbox_widgets.style import Rows, by_name, by_score, chart_of, finite, heading, themed
+from modelbox_widgets.text import clipped, value_text
+
+__all__ = ["curves", "overview"]
+
+_ROW_BUDGET = 6000
+_BANDS: dict[Band, str] = {"std": "standard deviation", "minmax": "range", "ci": "95 % confidence interval"}
+_NAMED_COLOURS = len(COLOURS)
+
+
+def curves(
+    points: pd.DataFrame,
+    runs: pd.DataFrame,
+    *,
+    metric: str,
+    group: str | Sequence[str] | None = None,
+    band: str = "std",
+    x: str = "step",
+) -> alt.LayerChart:
+    """Draw a metric over steps or time: one line per run, or the mean and a band per group of runs.
+
+    Parameters
+    ----------
+    points
+        Long frame of points.
+    runs
+        The frame of runs that they belong to.
+    metric
+        Which metric.
+    group
+        Column or columns of `runs`; runs with equal values in them are repetitions of one thing (``"params.lr"``; seeds differ).
+    band
+        Around the mean of a group: ``"std"``, ``"minmax"`` or ``"ci"`` (95 % of the mean).
+    x
+        ``"step"``, or ``"time"`` for seconds since a run's first point.
+
+    Raises
+    ------
+    InvalidRequest
+        The metric or the column does not exist, or an option is none of those above.
+    """
+    frame = checked_runs(runs, "curves()")
+    axis, kind = checked_axis(x), checked_band(band)
+    chosen = _float_points(points, frame, [metric])
+    if chosen.empty:
+        require_metric(frame, metric)
+        raise InvalidRequest(f"The metric {shortened(metric)} has no numbers in these runs: there is nothing to draw.")
+    chosen = chosen.assign(x=x_values(chosen, axis))
+    position = alt.X("x:Q", title="step" if axis == "step" else "seconds")
+    if group is not None:
+        return themed(_grouped(chosen, frame, [group] if isinstance(group, str) else list(group), kind, axis, position, metric))
+    rows = _thinned(chosen, run_labels(frame))
+    return themed(_lines(rows, position, list(run_labels(frame).values()), size=(620, 280)).properties(title=heading(clipped(metric))))
+
+
+def overview(points: pd.DataFrame, runs: pd.DataFrame, *, metrics: Sequence[str], colour_by: str | None = None) -> alt.FacetChart | None:
+    """Draw small plots of several metrics, one line per run in each; ``None`` where there is nothing to draw.
+
+    Up to ten runs have a colour each. More are coloured by their value of the metric `colour_by`, as in parallel coordinates.
+    """
+    chosen = _float_points(points, runs, metrics)
+    if chosen.empty:
+        return None
+    labels = run_labels(runs)
+    rows = _thinned(chosen.assign(x=chosen["step"].astype("float64")), labels)
+    colour: alt.Color | None = None
+    if len(labels) > _NAMED_COLOURS and colour_by is not None:
+        scores = dict(zip(runs[ID].astype(str), numeric(runs[require_metric(runs, colour_by).last]), strict=True))
+        rows = [{**row, "score": finite(scores[row["run_id"]])} for row in rows]
+        colour = by_score("score:Q")
+    layer = _lines(rows, alt.X("x:Q", title="step"), list(labels.values()), colour=colour, size=(250, 150))
+    chart = layer.facet(facet=alt.Facet("key:N", title=None, sort=[clipped(metric) for metric in metrics]), columns=3)
+    if colour is not None and colour_by is not None:
+        chart.title = heading(f"coloured by {clipped(colour_by, 60)}")
+    chart.resolve = alt.Resolve(scale=alt.ScaleResolveMap(x="independent", y="independent"))
+    return chart
+
+
+# --- lines -------------------------------------------------------------------------------------------------------------------------------
+
+
+def _lines(rows: Rows, position: alt.X, labels: list[str], *, size: tuple[int, int], colour: alt.Color | None = None) -> alt.LayerChart:
+    """Return one line per run; pointing at one brings it to the front of the others."""
+    near = alt.selection_point(name="near", fields=["run"], on="pointerover", clear="pointerout", empty=False)
+    pinned = alt.selection_point(name="pinned", fields=["run"], bind="legend")
+    many = len(labels) > _NAMED_COLOURS
+    base = chart_of(rows).encode(
+        x=position,
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
+        detail="run:N",
+        color=colour or by_name("run:N", labels),
+        tooltip=[alt.Tooltip("run:N"), alt.Tooltip("x:Q", title="at"), alt.Tooltip("value:Q", format=".5~g"), alt.Tooltip("about:N")],
+    )
+    line = base.mark_line(clip=True).encode(
+        strokeWidth=alt.when(near).then(alt.value(3.2)).otherwise(alt.value(1.1 if many else 1.7)),
+        opacity=alt.when(pinned).then(alt.value(0.95)).otherwise(alt.value(0.12)),
+    )
+    # Invisible marks that are wide enough to be pointed at, and that show a run of a single point.
+    target = base.mark_point(size=90, opacity=0)
+    dots = base.mark_point(size=9, filled=True, opacity=0.65).transform_filter(pinned) if len(rows) <= 600 else None
+    # Altair names views by their first layer, so that is where the selections have to be.
+    first = line.add_params(near, pinned)
+    layers = [first, target] if dots is None else [first, dots, target]
+    return alt.LayerChart(layer=layers).properties(width=size[0], height=size[1])
+
+
+def _grouped(
+    points: pd.DataFrame, runs: pd.DataFrame, columns: list[str], band: Band, x: Axis, position: alt.X, metric: str
+) -> alt.LayerChart:
+    for column in columns:
+        if column not in runs.columns:
+            close = [name for name in text_columns(runs) if name.rpartition(".")[2] == column]
+            tail = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(text_columns(runs)[:10])}."
+            raise InvalidRequest(f"The frame has no column {shortened(column)} to group by. {tail}", field="group")
+    group_of = {
+        str(run_id): ", ".join(_equation(column, value) for column, value in zip(columns, values, strict=True))
+        for run_id, *values in runs[[ID, *columns]].itertuples(index=False, name=None)
+    }
+    members: dict[str, list[tuple[Floats, Floats]]] = {}
+    for run_id, part in points.groupby(ID, sort=False):
+        one = (part["x"].to_numpy(dtype="float64"), part["value"].to_numpy(dtype="float64"))
+        members.setdefault(group_of[str(run_id)], []).append(one)
+    order = [name for name in dict.fromkeys(group_of.values()) if name in members]
+    limit = max(50, _ROW_BUDGET // len(order))
+    rows: Rows = []
+    for name in order:
+        curve = aggregated(members[name], band, x)
+        at = kept(curve.mean, limit)
+        drawn = [column[at].tolist() for column in (curve.x, curve.mean, curve.low, curve.high, curve.runs)]
+        rows.extend(
+            {"group": name, "x": where, "mean": mean, "low": low, "high": high, "runs": count}
+            for where, mean, low, high, count in zip(*drawn, strict=True)
+        )
+    pinned = alt.selection_point(name="pinned", fields=["group"], bind="legend")
+    base = chart_of(rows).encode(x=position, color=by_name("group:N", order))
+    tooltip = [
+        alt.Tooltip("group:N"),
+        alt.Tooltip("x:Q", title="at"),
+        *(alt.Tooltip(f"{field}:Q", format=".5~g") for field in ("mean", "low", "high")),
+        alt.Tooltip("runs:Q"),
+    ]
+    area = base.mark_area().encode(
+        y=alt.Y("low:Q", title=None, scale=alt.Scale(zero=False)),
+        y2="high:Q",
+        opacity=alt.when(pinned).then(alt.value(0.2)).otherwise(alt.value(0.03)),
+    )
+    line = base.mark_line(strokeWidth=2).encode(
+        y=alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False)),
+        opacity=alt.when(pinned).then(alt.value(1)).otherwise(alt.value(0.12)),
+        tooltip=tooltip,
+    )
+    title = heading(f"{clipped(metric)}: mean and {_BANDS[band]}")
+    return alt.LayerChart(layer=[area.add_params(pinned), line]).properties(width=620, height=280, title=title)
+
+
+def _equation(column: str, value: Json) -> str:
+    return f"{clipped(setting_name(column), 40)} = {value_text(value)}"
+
+
+def _float_points(points: pd.DataFrame, runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return the points of `metrics` of `runs` that are numbers, in the order of the runs."""
+    wanted = points[points["key"].isin(list(metrics)) & points[ID].isin(runs[ID])]
+    return wanted.assign(value=numeric(wanted["value"]))
+
+
+def _thinned(points: pd.DataFrame, labels: dict[str, str]) -> Rows:
+    """Return rows of all series within the budget of one chart, minima and maxima kept."""
+    series = list(points.groupby([ID, "key"], sort=False))
+    limit = max(24, _ROW_BUDGET // max(len(series), 1))
+    rows: Rows = []
+    for (run_id, key), part in series:
+        ordered = part if part["x"].is_monotonic_increasing else part.sort_values("x", kind="stable")
+        where_all, values = ordered["x"].to_numpy(dtype="float64"), ordered["value"].to_numpy(dtype="float64")
+        at = kept(values, limit)
+        about = f"{len(at)} of {len(values)} points" if len(at) < len(values) else f"{len(values)} points"
+        name, shown = labels[str(run_id)], clipped(str(key))
+        rows.extend(
+            {"run": name, "run_id": run_id, "key": shown, "x": where, "value": finite(value), "about": about}
+            for where, value in zip(where_all[at].tolist(), values[at].tolist(), strict=True)
+        )
+    return rows

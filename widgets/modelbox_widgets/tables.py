@@ -1,0 +1,139 @@
+"""Answers about runs as tables: what differs between them, what they share, and which is best. Pure functions from frame to frame."""
+
+from typing import Literal, cast
+
+import numpy as np
+import pandas as pd
+
+from modelbox.entities.records import Json
+from modelbox.errors import InvalidRequest, shortened
+from modelbox_widgets.runs import (
+    ID,
+    Mode,
+    checked_runs,
+    comparable,
+    is_missing,
+    numeric,
+    polarity,
+    require_metric,
+    run_labels,
+    setting_columns,
+)
+
+__all__ = ["best", "best_position", "differences", "leaderboard", "shared"]
+
+# A dict in a cell (the packages of a run, its git state) is compared key by key, down to this depth.
+_EXPAND_DEPTH = 2
+
+
+def differences(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return only the settings that are not the same for all runs.
+
+    Parameters
+    ----------
+    runs
+        A frame of runs with at least two rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per run, indexed by what the run is called (``run``), and one column per setting that differs: parameters, then tags, then
+        other metadata such as the git commit and the packages. A missing value differs from every value.
+    """
+    frame = _settings(checked_runs(runs, "diff()", at_least=2))
+    return frame[[column for column in frame.columns if frame[column].map(comparable).nunique() > 1]]
+
+
+def shared(runs: pd.DataFrame) -> dict[str, Json]:
+    """Return the settings that all runs have in common, with their value."""
+    frame = _settings(checked_runs(runs, "compare()"))
+    same = [column for column in frame.columns if frame[column].map(comparable).nunique() == 1]
+    return {column: frame[column].iloc[0] for column in same if not is_missing(frame[column].iloc[0])}
+
+
+def best(runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by: Literal["reached", "last"] = "reached") -> "pd.Series[float]":
+    """Return the run with the best value of a metric.
+
+    Parameters
+    ----------
+    runs
+        A frame of runs.
+    metric
+        Key of the metric.
+    mode
+        Whether the smallest (``"min"``) or the greatest value (``"max"``) is best; by default judged by the metric's name.
+    by
+        Judge a run by the best value that it reached at any step, or by its last one.
+
+    Returns
+    -------
+    pandas.Series
+        The row of that run.
+
+    Raises
+    ------
+    InvalidRequest
+        No run has the metric, or `mode` is not given and the name does not tell.
+    """
+    frame = checked_runs(runs, "best()")
+    position = best_position(frame, metric, mode or _known_polarity(metric), by=by)
+    if position is None:
+        raise InvalidRequest(f"None of these runs has a number for the metric {shortened(metric)}: they logged only NaN or text.")
+    return frame.iloc[position]
+
+
+def best_position(frame: pd.DataFrame, metric: str, mode: Mode, *, by: Literal["reached", "last"] = "reached") -> int | None:
+    """Return the position of the run with the best value; ``None`` where no run has a number."""
+    values = _scores(frame, metric, mode, by).to_numpy()
+    if np.isnan(values).all():
+        return None
+    return int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))
+
+
+def leaderboard(runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by: Literal["reached", "last"] = "reached") -> pd.DataFrame:
+    """Return the runs ordered by a metric, best first; runs without a number come last."""
+    frame = checked_runs(runs, "best()", at_least=0)
+    mode = mode or _known_polarity(metric)
+    order = _scores(frame, metric, mode, by).to_numpy()
+    ranked = np.argsort(order if mode == "min" else -order, kind="stable")  # NaN sorts last either way
+    return frame.iloc[ranked]
+
+
+def _scores(frame: pd.DataFrame, metric: str, mode: Mode, by: Literal["reached", "last"]) -> "pd.Series[float]":
+    if mode not in ("min", "max"):
+        raise InvalidRequest(f"mode is {shortened(mode)}: it must be 'min' or 'max'.", field="mode")
+    if by not in ("reached", "last"):
+        raise InvalidRequest(f"by is {shortened(by)}: it must be 'reached' or 'last'.", field="by")
+    columns = require_metric(frame, metric)
+    column = columns.last if by == "last" else columns.min if mode == "min" else columns.max
+    return numeric(frame[column])
+
+
+def _known_polarity(metric: str) -> Mode:
+    mode = polarity(metric)
+    if mode is None:
+        raise InvalidRequest(
+            f"Whether a greater {shortened(metric)} is better cannot be told from its name: pass mode='max' or mode='min'."
+        )
+    return mode
+
+
+def _settings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the settings of runs, dicts expanded to one column per key, indexed by what the runs are called."""
+    labels = run_labels(frame)
+    columns: dict[str, list[Json]] = {}
+    for column in setting_columns(frame):
+        columns.update(_expanded(column, list(frame[column]), _EXPAND_DEPTH))
+    index = pd.Index([labels[str(run_id)] for run_id in frame[ID]], name="run", dtype=object)
+    return pd.DataFrame({name: pd.Series(values, index=index, dtype=object) for name, values in columns.items()}, index=index)
+
+
+def _expanded(name: str, values: list[Json], depth: int) -> dict[str, list[Json]]:
+    if depth == 0 or not any(isinstance(value, dict) for value in values):
+        return {name: values}
+    keys = list(dict.fromkeys(key for value in values if isinstance(value, dict) for key in value))
+    expanded: dict[str, list[Json]] = {}
+    for key in keys:
+        items = [cast("dict[str, Json]", value).get(key) if isinstance(value, dict) else None for value in values]
+        expanded.update(_expanded(f"{name}.{key}", items, depth - 1))
+    return expanded
