@@ -21,11 +21,12 @@ from modelbox_server.service.metrics import MetricsService
 from modelbox_server.service.models import ModelsService
 from modelbox_server.service.namespaces import NamespacesService
 from modelbox_server.service.objects import Garbage, Objects
+from modelbox_server.service.search import ExperimentSearch
 from modelbox_server.service.versions import VersionsService
 from modelbox_server.storage.interfaces import BlobStore, MetadataStore, MetricsStore
 from modelbox_server.storage.registry import open_store
 
-__all__ = ["Services", "StorageSettings", "build_services", "ephemeral_services", "local_services", "services_over"]
+__all__ = ["Services", "StorageSettings", "Stores", "build_services", "ephemeral_services", "local_services", "services_over"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,15 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Stores:
+    """What services keep things in."""
+
+    metadata: MetadataStore
+    metrics: MetricsStore
+    blobs: BlobStore
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """All use cases over one set of stores. Safe to use from several threads at once."""
 
@@ -66,14 +76,15 @@ class Services:
     artifacts: ArtifactsService
     changes: ChangesService
     info: InfoService
+    stores: Stores
     _objects: Objects = field(repr=False)
-    _stores: tuple[MetadataStore, MetricsStore, BlobStore] = field(repr=False)
     _cleanup: ExitStack = field(repr=False)
 
     def check(self) -> None:
         """Return if every store can be written to now, raise the reason otherwise."""
-        for store in self._stores:
-            store.check()
+        self.stores.metadata.check()
+        self.stores.metrics.check()
+        self.stores.blobs.check()
 
     def collect_garbage(self) -> Garbage:
         """Remove points and bytes that a crash between two stores left without a record."""
@@ -94,10 +105,11 @@ def services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobSto
 
 def _services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobStore, clock: Clock, cleanup: ExitStack) -> Services:
     objects = Objects(metadata, metrics, blobs)
+    search = ExperimentSearch(metrics, clock)
     return Services(
         namespaces=NamespacesService(metadata),
-        experiments=ExperimentsService(metadata, objects, clock),
-        frames=FramesService(metadata, metrics),
+        experiments=ExperimentsService(metadata, objects, search, clock),
+        frames=FramesService(metadata, metrics, search),
         checkpoints=CheckpointsService(metadata, objects, clock),
         models=ModelsService(metadata, objects, clock),
         versions=VersionsService(metadata, objects, clock),
@@ -107,8 +119,8 @@ def _services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobSt
         artifacts=ArtifactsService(metadata, blobs, objects, clock),
         changes=ChangesService(metadata),
         info=InfoService(metadata, metrics, blobs),
+        stores=Stores(metadata, metrics, blobs),
         _objects=objects,
-        _stores=(metadata, metrics, blobs),
         _cleanup=cleanup,
     )
 

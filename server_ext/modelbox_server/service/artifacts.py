@@ -23,7 +23,7 @@ from modelbox_server.service.checks import checked_count, checked_digest, checke
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.objects import Erased, Objects, artifact_ref, resolve
 from modelbox_server.service.paging import page_of
-from modelbox_server.storage.interfaces import BlobInfo, BlobStore, Condition, MetadataStore, MetadataTransaction, Order
+from modelbox_server.storage.interfaces import BlobInfo, BlobStore, BlobWriter, Condition, MetadataStore, MetadataTransaction, Order
 
 __all__ = ["ArtifactContent", "ArtifactUpload", "ArtifactsService"]
 
@@ -186,17 +186,23 @@ class ArtifactUpload:
     """Bytes on their way in. Nobody sees them before :meth:`commit`; leaving the ``with`` block without it drops them."""
 
     def __init__(self, blobs: BlobStore, declared: ArtifactUploadQuery, record: Callable[[BlobInfo], ArtifactRecord]) -> None:
-        self._writer = blobs.writer()
+        self._blobs = blobs
+        self._writer: BlobWriter | None = None
         self._declared = declared
         self._record = record
         self._size_bytes = 0
 
     def __enter__(self) -> Self:
-        self._writer.__enter__()
+        self._writer = self._blobs.writer().__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._writer.__exit__(kind, error, trace)
+        self._open_writer().__exit__(kind, error, trace)
+
+    def _open_writer(self) -> BlobWriter:
+        if self._writer is None:
+            raise RuntimeError("an upload is a context manager: write and commit inside its with block")
+        return self._writer
 
     def write(self, data: bytes | memoryview) -> None:
         """Add bytes at the end.
@@ -209,7 +215,7 @@ class ArtifactUpload:
         self._size_bytes += len(data)
         if self._declared.size_bytes is not None and self._size_bytes > self._declared.size_bytes:
             raise self._wrong_size("more")
-        self._writer.write(data)
+        self._open_writer().write(data)
 
     def commit(self) -> ArtifactRecord:
         """Keep the bytes and return the record of the artifact.
@@ -225,7 +231,7 @@ class ArtifactUpload:
         """
         if self._declared.size_bytes is not None and self._size_bytes != self._declared.size_bytes:
             raise self._wrong_size(str(self._size_bytes))
-        return self._record(self._writer.commit(sha256=self._declared.sha256, md5=self._declared.md5))
+        return self._record(self._open_writer().commit(sha256=self._declared.sha256, md5=self._declared.md5))
 
     def _wrong_size(self, came: str) -> InvalidRequest:
         return InvalidRequest(

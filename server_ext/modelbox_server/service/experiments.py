@@ -22,21 +22,21 @@ from modelbox_server.service.checks import checked_id, checked_label, checked_me
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.metadata import set_metadata
 from modelbox_server.service.objects import Objects, require
-from modelbox_server.service.paging import page_of
-from modelbox_server.storage.interfaces import Condition, MetadataStore, MetadataTransaction, Order
+from modelbox_server.service.search import ExperimentSearch
+from modelbox_server.storage.interfaces import Condition, MetadataStore, MetadataTransaction
 
-__all__ = ["ExperimentsService", "experiments_page"]
+__all__ = ["ExperimentsService"]
 
-_MAX_IDS = 1_000
 _MAX_ANCESTORS = 1_000
 
 
 class ExperimentsService:
     """Create, find and change experiments, whatever stores them."""
 
-    def __init__(self, metadata: MetadataStore, objects: Objects, clock: Clock) -> None:
+    def __init__(self, metadata: MetadataStore, objects: Objects, search: ExperimentSearch, clock: Clock) -> None:
         self._metadata = metadata
         self._objects = objects
+        self._search = search
         self._clock = clock
 
     def create(self, caller: Caller, request: ExperimentCreate) -> Created[ExperimentRecord]:
@@ -105,10 +105,10 @@ class ExperimentsService:
             return require(tx, ExperimentRecord, "experiment", object_id)
 
     def list(self, caller: Caller, query: ExperimentsQuery) -> Page[ExperimentRecord]:
-        """Return experiments, newest first."""
+        """Return the experiments that a request asks for: newest first, or in the order of its query."""
         del caller
         with self._metadata.read() as tx:
-            return experiments_page(tx, query)
+            return self._search.page(tx, query)
 
     def update(self, caller: Caller, object_id: str, request: ExperimentUpdate) -> ExperimentRecord:
         """Change the fields that are given.
@@ -158,28 +158,6 @@ class ExperimentsService:
             erased = self._objects.erase(tx, caller, _ref(record), at)
         self._objects.sweep(erased)
         return Deleted(deleted=erased.count)
-
-
-def experiments_page(tx: MetadataTransaction, query: ExperimentsQuery) -> Page[ExperimentRecord]:
-    """Return one page of the experiments that a query means, newest first."""
-    where: list[Condition] = []
-    if query.namespace is not None:
-        where.append(Condition("namespace", "under", checked_namespace(query.namespace)))
-    if query.name is not None:
-        where.append(Condition("name", "eq", checked_name(query.name, "experiment name", field="name")))
-    where += [
-        Condition(field, "eq", value)
-        for field, value in (("status", query.status), ("owner", query.owner), ("group", query.group), ("parent_id", query.parent_id))
-        if value is not None
-    ]
-    if query.ids is not None:
-        ids = sorted({object_id.strip() for object_id in query.ids.split(",") if object_id.strip()})
-        if len(ids) > _MAX_IDS:
-            raise InvalidRequest(
-                f"ids names {len(ids)} experiments: ask for at most {_MAX_IDS} at a time.", field="ids", limit=str(_MAX_IDS)
-            )
-        where.append(Condition("id", "in", ids))
-    return page_of(tx, ExperimentRecord, where, order=Order("created_at", descending=True), limit=query.limit, page_token=query.page_token)
 
 
 def _ref(record: ExperimentRecord) -> ObjectRef:

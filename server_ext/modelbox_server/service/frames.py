@@ -6,8 +6,8 @@ from modelbox.entities.records import MetadataEntry
 from modelbox.entities.series import SeriesSummary
 from modelbox.wire.messages import ExperimentFrame, ExperimentsQuery, MetadataColumns, SummaryColumns
 from modelbox_server.service.context import Caller
-from modelbox_server.service.experiments import experiments_page
 from modelbox_server.service.objects import in_parts
+from modelbox_server.service.search import ExperimentSearch
 from modelbox_server.storage.interfaces import Condition, MetadataStore, MetricsStore
 
 __all__ = ["FramesService"]
@@ -16,15 +16,16 @@ __all__ = ["FramesService"]
 class FramesService:
     """Put experiments, metadata and metric summaries side by side."""
 
-    def __init__(self, metadata: MetadataStore, metrics: MetricsStore) -> None:
+    def __init__(self, metadata: MetadataStore, metrics: MetricsStore, search: ExperimentSearch) -> None:
         self._metadata = metadata
         self._metrics = metrics
+        self._search = search
 
     def experiments(self, caller: Caller, query: ExperimentsQuery) -> ExperimentFrame:
-        """Return one page of experiments, newest first, with all their metadata and the summaries of their series."""
+        """Return one page of the experiments that a request asks for, with all their metadata and the summaries of their series."""
         del caller
         with self._metadata.read() as tx:
-            page = experiments_page(tx, query)
+            page = self._search.page(tx, query)
             ids = [record.id for record in page.items]
             entries = [entry for part in in_parts(ids) for entry in tx.select(MetadataEntry, [Condition("object_id", "in", part)])]
         row = {object_id: i for i, object_id in enumerate(ids)}

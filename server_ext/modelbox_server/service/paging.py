@@ -16,11 +16,12 @@ import msgspec
 
 from modelbox.entities.records import Json, Record
 from modelbox.entities.times import from_us, to_us
+from modelbox.entities.values import json_from_wire, json_to_wire
 from modelbox.errors import InvalidQuery
 from modelbox.wire.messages import MAX_PAGE, Page
 from modelbox_server.storage.interfaces import Condition, MetadataTransaction, Order
 
-__all__ = ["page_of", "shown_limit"]
+__all__ = ["page_of", "query_bytes", "sealed", "shown_limit", "unsealed"]
 
 R = TypeVar("R", bound=Record)
 
@@ -44,7 +45,7 @@ def page_of(
         The token is none of ours or belongs to another query, or the limit is below 1.
     """
     limit = shown_limit(limit)
-    query = _query_bytes(kind, where, order)
+    query = query_bytes(kind, where, order)
     after = None if page_token is None else _position(page_token, query)
     # One more than asked for tells whether there is a next page, without counting.
     records = tx.select(kind, where, order=order, limit=limit + 1, after=after)
@@ -60,17 +61,35 @@ def shown_limit(limit: int) -> int:
     return min(limit, MAX_PAGE)
 
 
-def _query_bytes(kind: type[Record], where: Sequence[Condition], order: Order | None) -> bytes:
+def query_bytes(kind: type[Record], where: Sequence[Condition], order: Order | None) -> bytes:
+    """Return what tells one query from another."""
     return msgspec.json.encode([kind.__name__, [[c.field, c.operator, c.value] for c in where], order])
 
 
 def _token(last: Record, order: Order | None, query: bytes) -> str:
     values = [getattr(last, field) for field in ([order.field] if order else []) + list(last.KEY)]
-    position = msgspec.json.encode([{"us": to_us(value)} if isinstance(value, datetime) else value for value in values])
+    return sealed([{"us": to_us(value)} if isinstance(value, datetime) else value for value in values], query)
+
+
+def sealed(place: Json, query: bytes) -> str:
+    """Return a token for a place in the list of a query."""
+    position = msgspec.json.encode(json_to_wire(place))
     return base64.urlsafe_b64encode(_digest(position, query) + position).rstrip(b"=").decode()
 
 
 def _position(token: str, query: bytes) -> list[object]:
+    values = cast(list[Json], unsealed(token, query))
+    return [from_us(value["us"]) if isinstance(value, dict) else value for value in values]
+
+
+def unsealed(token: str, query: bytes) -> Json:
+    """Return the place that a token stands for.
+
+    Raises
+    ------
+    InvalidQuery
+        The token is none of ours, or belongs to another query.
+    """
     try:
         raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
@@ -78,8 +97,7 @@ def _position(token: str, query: bytes) -> list[object]:
     digest, position = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
     if digest != _digest(position, query):
         raise _refusal()
-    values = cast(list[Json], msgspec.json.decode(position))
-    return [from_us(value["us"]) if isinstance(value, dict) else value for value in values]
+    return json_from_wire(msgspec.json.decode(position))
 
 
 def _digest(position: bytes, query: bytes) -> bytes:

@@ -1,0 +1,181 @@
+"""Which experiments a request asks for.
+
+A query is answered with as little looking up as possible, and decided exactly as the language says.
+
+The database narrows records by the conditions of the query that it knows. What is left is decided by
+:mod:`modelbox.wire.query.evaluate`, by the record alone where that is enough; metadata, and then summaries of series (which lie in another
+store), are looked up only for the experiments on which they bear, and only under the keys that the query mentions. So all backends give the
+same answers.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final, cast
+
+from modelbox.entities.names import checked_name, checked_namespace
+from modelbox.entities.records import ExperimentRecord, Json, MetadataEntry
+from modelbox.entities.series import SeriesSummary
+from modelbox.entities.times import from_us, to_us
+from modelbox.errors import InvalidRequest
+from modelbox.wire.messages import ExperimentsQuery, Page
+from modelbox.wire.query.ast import Query
+from modelbox.wire.query.evaluate import Facts, decide, series_by_key
+from modelbox.wire.query.needs import Needs, needs_of
+from modelbox.wire.query.ordering import Sortable, behind, in_order, sortable
+from modelbox.wire.query.parser import parse
+from modelbox_server.service.context import Clock
+from modelbox_server.service.narrowing import necessary
+from modelbox_server.service.objects import in_parts
+from modelbox_server.service.paging import page_of, query_bytes, sealed, shown_limit, unsealed
+from modelbox_server.storage.interfaces import Condition, MetadataTransaction, MetricsStore, Order
+
+__all__ = ["ExperimentSearch"]
+
+_NEWEST_FIRST: Final = Order("created_at", descending=True)
+_MAX_IDS: Final = 1_000
+_FIRST_BATCH: Final = 100
+_GREATEST_BATCH: Final = 4_000
+
+
+class ExperimentSearch:
+    """Answer queries over two stores.
+
+    Parameters
+    ----------
+    metrics
+        Where the series are.
+    clock
+        What ages are counted from.
+    """
+
+    def __init__(self, metrics: MetricsStore, clock: Clock) -> None:
+        self._metrics = metrics
+        self._clock = clock
+
+    def page(self, tx: MetadataTransaction, request: ExperimentsQuery) -> Page[ExperimentRecord]:
+        """Return one page of the experiments for which the query of the request and all its other fields hold.
+
+        Without a query they come newest first. The pages of one list count ages from one moment, that of the first page.
+
+        Raises
+        ------
+        InvalidQuery
+            The query is not of the language, the token belongs to another one, or the limit is below 1.
+        """
+        where = _conditions(request)
+        if request.q is None:
+            return page_of(tx, ExperimentRecord, where, order=_NEWEST_FIRST, limit=request.limit, page_token=request.page_token)
+        query = parse(request.q)
+        shown = shown_limit(request.limit)
+        owner = query_bytes(ExperimentRecord, where, None) + request.q.encode()
+        # The time that ages count from, how many came so far, and what the last of them is sorted by.
+        now_us, seen, last = (to_us(self._clock()), 0, None) if request.page_token is None else _place(request.page_token, owner)
+        search = _Search(tx, self._metrics, query, where, now_us)
+        rest = shown if query.limit is None else min(shown, query.limit - seen)
+        # One more than asked for tells whether there is a next page.
+        found = search.found(last, rest + 1)
+        seen += rest
+        if len(found) <= rest or seen == query.limit:
+            return Page(items=[facts.record for facts in found[:rest]], limit=shown)
+        place = [now_us, seen, sortable(query.order, found[rest - 1], now_us)]
+        return Page(items=[facts.record for facts in found[:rest]], next_page_token=sealed(place, owner), limit=shown)
+
+
+def _conditions(request: ExperimentsQuery) -> list[Condition]:
+    """Return what the fields of the request say, its query left out."""
+    where: list[Condition] = []
+    if request.namespace is not None:
+        where.append(Condition("namespace", "under", checked_namespace(request.namespace)))
+    if request.name is not None:
+        where.append(Condition("name", "eq", checked_name(request.name, "experiment name", field="name")))
+    where += [
+        Condition(field, "eq", value)
+        for field, value in (
+            ("status", request.status),
+            ("owner", request.owner),
+            ("group", request.group),
+            ("parent_id", request.parent_id),
+        )
+        if value is not None
+    ]
+    if request.ids is not None:
+        ids = sorted({object_id.strip() for object_id in request.ids.split(",") if object_id.strip()})
+        if len(ids) > _MAX_IDS:
+            raise InvalidRequest(
+                f"ids names {len(ids)} experiments: ask for at most {_MAX_IDS} at a time.", field="ids", limit=str(_MAX_IDS)
+            )
+        where.append(Condition("id", "in", ids))
+    return where
+
+
+def _place(page_token: str, owner: bytes) -> tuple[int, int, Sortable]:
+    now_us, seen, last = cast(tuple[int, int, Sortable], unsealed(page_token, owner))
+    return now_us, seen, last
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A query at a moment, over one view of the records."""
+
+    tx: MetadataTransaction
+    metrics: MetricsStore
+    query: Query
+    where: Sequence[Condition]
+    now_us: int
+
+    def found(self, last: Sortable | None, count: int) -> list[Facts]:
+        """Return the first `count` experiments behind the place `last`."""
+        order = self.query.order
+        if not order:
+            return list(islice(self._newest_first(last, count), count))
+        keyed = [(sortable(order, facts, self.now_us), facts) for facts in self._newest_first(None, _GREATEST_BATCH)]
+        if last is not None:
+            keyed = [(key, facts) for key, facts in keyed if behind(key, last, order)]
+        return [keyed[i][1] for i in in_order([key for key, _ in keyed], order)[:count]]
+
+    def _newest_first(self, last: Sortable | None, batch: int) -> Iterator[Facts]:
+        where = [*self.where, *necessary(self.query.where, self.now_us)]
+        needs = needs_of(self.query)
+        after: list[object] | None = None
+        if last is not None:
+            (_, created_us), (_, object_id) = last
+            after = [from_us(created_us), object_id]
+        batch = max(batch, _FIRST_BATCH)
+        while True:
+            records = self.tx.select(ExperimentRecord, where, order=_NEWEST_FIRST, limit=batch, after=after)
+            yield from self._matching([Facts(record) for record in records], needs)
+            if len(records) < batch:
+                return
+            after = [records[-1].created_at, records[-1].id]
+            batch = min(batch * 2, _GREATEST_BATCH)
+
+    def _matching(self, candidates: list[Facts], needs: Needs) -> list[Facts]:
+        """Return the candidates that match, with what they are sorted by."""
+        possible = self._possible(candidates)
+        if needs.metadata:
+            documents = self._documents([facts.record.id for facts, is_open in possible if is_open], needs.metadata)
+            possible = self._possible([replace(facts, metadata=documents.get(facts.record.id)) for facts, _ in possible])
+        if needs.series:
+            series = self._series([facts.record.id for facts, is_open in possible if is_open], needs.series)
+            possible = self._possible([replace(facts, series=series.get(facts.record.id)) for facts, _ in possible])
+        return [facts for facts, _ in possible]
+
+    def _possible(self, candidates: list[Facts]) -> list[tuple[Facts, bool]]:
+        """Return the candidates that may match, and whether more should be looked up about each."""
+        where, sorts = self.query.where, bool(self.query.order)
+        answers = [(facts, where is None or decide(where, facts, self.now_us)) for facts in candidates]
+        return [(facts, sorts or answer is None) for facts, answer in answers if answer is not False]
+
+    def _documents(self, ids: list[str], keys: Sequence[str]) -> Mapping[str, Mapping[str, Json]]:
+        documents: dict[str, dict[str, Json]] = {object_id: {} for object_id in ids}
+        for part in in_parts(ids):
+            for entry in self.tx.select(MetadataEntry, [Condition("object_id", "in", part), Condition("key", "in", list(keys))]):
+                documents[entry.object_id][entry.key] = entry.value
+        return documents
+
+    def _series(self, ids: list[str], keys: Sequence[str]) -> Mapping[str, Mapping[str, SeriesSummary]]:
+        summaries: dict[str, list[SeriesSummary]] = {object_id: [] for object_id in ids}
+        for summary in self.metrics.summaries(ids, keys) if ids else ():
+            summaries[summary.object_id].append(summary)
+        return {object_id: series_by_key(found) for object_id, found in summaries.items()}

@@ -1,0 +1,113 @@
+"""The table of operations is complete, and everything it answers survives the wire."""
+
+import math
+from typing import TypeVar
+
+import pytest
+
+from modelbox.entities.records import Status
+from modelbox.entities.values import json_from_wire, json_to_wire
+from modelbox.wire import messages as m
+from modelbox.wire import routes
+from modelbox.wire.json import decode, decode_trusted, encode
+from modelbox.wire.routes import ROUTES, Route
+from modelbox_server.operations import OPERATIONS, run
+from modelbox_server.service.context import Caller
+from modelbox_server.testing.samples import METRIC, NAMESPACE, float_block, text_block
+from modelbox_server.wiring import Services
+
+Q = TypeVar("Q")
+B = TypeVar("B")
+R = TypeVar("R")
+
+FREE = {"a": math.nan, "b": [1, 1.0, -math.inf, "NaN"], "c": {"$float": "NaN"}, "d": {"$plain": 1}, "é": None}
+WIRE = {key: json_to_wire(value) for key, value in FREE.items()}
+
+
+class Wire:
+    """Carries calls as HTTP does: bodies and responses go through JSON."""
+
+    def __init__(self, services: Services, caller: Caller) -> None:
+        self._services = services
+        self._caller = caller
+        self.carried: set[str] = set()
+
+    def __call__(self, route: Route[Q, B, R], query: Q | None = None, body: B | None = None, **path: str) -> R:
+        self.carried.add(route.name)
+        sent = None if body is None or route.body is None else decode(encode(body), route.body)
+        response = run(self._services, self._caller, route, path, query if query is not None else route.query(), sent)
+        received = decode_trusted(encode(response), route.response)
+        assert encode(received) == encode(response)
+        return received
+
+
+def test_every_route_without_a_stream_has_an_operation() -> None:
+    assert set(OPERATIONS) == {route.name for route in ROUTES if route.stream is None}
+
+
+def test_every_operation_is_carried_over_the_wire_without_loss(services: Services, caller: Caller) -> None:
+    call = Wire(services, caller)
+    assert call(routes.INFO).user == "Zoë"
+    experiment = call(routes.CREATE_EXPERIMENT, body=m.ExperimentCreate(name="e", namespace=NAMESPACE, metadata=WIRE)).item
+    checkpoint = call(
+        routes.CREATE_CHECKPOINT,
+        body=m.CheckpointCreate(epoch=1, metrics={METRIC: "NaN", "x": "-Infinity", "y": 1.5}),
+        experiment_id=experiment.id,
+    ).item
+    assert math.isnan(checkpoint.metrics[METRIC])
+    assert checkpoint.metrics["x"] == -math.inf
+    services.metrics.append(caller, [float_block(experiment.id), text_block(experiment.id, ["NaN"], key="text")])
+    model = call(routes.CREATE_MODEL, body=m.ModelCreate(name="m", namespace=NAMESPACE, metadata=WIRE)).item
+    version = call(
+        routes.CREATE_MODEL_VERSION, body=m.ModelVersionCreate(version="1", tags=("a", "é"), metadata=WIRE), model_id=model.id
+    ).item
+    event = call(routes.LOG_EVENT, body=m.EventCreate(name="n", source="s", metadata=WIRE), object_id=experiment.id)
+    assert repr({key: json_from_wire(value) for key, value in event.metadata.items()}) == repr(FREE)
+    tracked = m.TrackedFile(name="t", uri="s3://b/t")
+    (artifact,) = call(routes.TRACK_ARTIFACTS, body=m.TrackArtifacts(files=[tracked]), object_id=model.id).items
+
+    assert (
+        call(routes.UPDATE_EXPERIMENT, body=m.ExperimentUpdate(status=Status.FAILED), experiment_id=experiment.id).finished_at is not None
+    )
+    assert call(routes.UPDATE_MODEL, body=m.ModelUpdate(task="t"), model_id=model.id).task == "t"
+    assert call(routes.UPDATE_MODEL_VERSION, body=m.ModelVersionUpdate(tags=("b",)), version_id=version.id).tags == ("b",)
+    document = call(routes.UPDATE_METADATA, body=m.MetadataDocument(metadata=WIRE), object_id=checkpoint.id)
+    assert document == call(routes.GET_METADATA, object_id=experiment.id) == m.MetadataDocument(metadata=WIRE)
+    assert repr({key: json_from_wire(value) for key, value in document.metadata.items()}) == repr(dict(sorted(FREE.items())))
+
+    assert call(routes.GET_EXPERIMENT, experiment_id=experiment.id).status is Status.FAILED
+    assert call(routes.GET_CHECKPOINT, checkpoint_id=checkpoint.id).epoch == 1
+    assert call(routes.GET_MODEL, model_id=model.id).name == "m"
+    assert call(routes.GET_MODEL_VERSION, version_id=version.id).version == "1"
+    assert call(routes.GET_ARTIFACT, artifact_id=artifact.id) == artifact
+    assert [record.name for record in call(routes.LIST_NAMESPACES).items] == [NAMESPACE]
+    assert len(call(routes.LIST_EXPERIMENTS).items) == 1
+    assert len(call(routes.LIST_CHECKPOINTS, experiment_id=experiment.id).items) == 1
+    assert len(call(routes.LIST_MODELS).items) == 1
+    assert len(call(routes.LIST_MODEL_VERSIONS, model_id=model.id).items) == 1
+    assert call(routes.LIST_EVENTS, object_id=experiment.id).items == [event]
+    assert call(routes.LIST_ARTIFACTS, object_id=model.id).items == [artifact]
+    text, floats = call(routes.SUMMARIZE_METRICS, body=m.SummariesQuery(objects=[experiment.id, checkpoint.id])).series
+    assert (floats.min, floats.max, text.last) == (-math.inf, math.inf, "NaN")
+    frame = call(routes.FRAME_EXPERIMENTS)
+    assert dict(zip(frame.metadata.key, frame.metadata.value, strict=True)) == WIRE
+    assert frame.metrics.key == ["text", METRIC]
+
+    assert call(routes.DELETE_METADATA, m.MetadataDelete(key="a"), object_id=experiment.id).deleted == 1
+    assert call(routes.DELETE_ARTIFACT, artifact_id=artifact.id).deleted == 1
+    assert call(routes.DELETE_MODEL_VERSION, version_id=version.id).deleted == 1
+    assert call(routes.DELETE_MODEL, model_id=model.id).deleted == 1
+    assert call(routes.DELETE_CHECKPOINT, checkpoint_id=checkpoint.id).deleted == 1
+    assert call(routes.DELETE_EXPERIMENT, experiment_id=experiment.id).deleted == 1
+    changes = call(routes.LIST_CHANGES).items
+    assert next(change.payload["metadata"] for change in changes if "metadata" in change.payload) == json_to_wire(FREE)
+    assert call.carried == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("value", [math.nan, [math.inf]])
+def test_a_bare_nan_in_metadata_is_taken_as_well(services: Services, caller: Caller, value: object) -> None:
+    call = Wire(services, caller)
+    experiment = call(routes.CREATE_EXPERIMENT, body=m.ExperimentCreate(name="e")).item
+    body = m.MetadataDocument(metadata={"x": value})
+    answer = run(services, caller, routes.UPDATE_METADATA, {"object_id": experiment.id}, m.Empty(), body)
+    assert answer.metadata == {"x": json_to_wire(value)}
