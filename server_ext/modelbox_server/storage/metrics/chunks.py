@@ -83,6 +83,8 @@ def unpacked(chunk: bytes) -> Points:
     version, kind, count = _HEAD.unpack_from(view)
     if version != _VERSION:
         raise DamagedChunk(f"it has the format {version}, which a newer ModelBox writes")
+    if not 0 < count <= MAX_CHUNK_POINTS:
+        raise DamagedChunk(f"it claims to have {count} points")
     # From here on the bytes are what we wrote: the checksum says so. What still goes wrong is a mistake of ours, and must not pass either.
     try:
         (steps_as, steps), (clocks_as, clocks), (values_as, values) = _columns(view)

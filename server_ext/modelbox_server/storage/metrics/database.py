@@ -69,15 +69,17 @@ class Database:
                 connection = self._readers.pop()
             except IndexError:
                 connection = self._connect()
+            is_sound = False
             try:
                 connection.execute("BEGIN")
                 yield connection
+                is_sound = True
             finally:
                 _end(connection)
-            if len(self._readers) < _IDLE_READERS:
-                self._readers.append(connection)
-            else:
-                connection.close()
+                if is_sound and len(self._readers) < _IDLE_READERS:
+                    self._readers.append(connection)
+                else:
+                    connection.close()
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:

@@ -90,10 +90,10 @@ class MemoryMetricsStore:
             ]
         return [points.ordered().copied().block(object_id, key) for object_id, key, points in found if points is not None]
 
-    def summaries(self, object_ids: Sequence[str]) -> list[SeriesSummary]:
+    def summaries(self, object_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[SeriesSummary]:
         """Return what is known of every series of these objects."""
         with self._lock:
-            return [series.totals.summary(key) for key, series in self._found(object_ids) if series.totals is not None]
+            return [series.totals.summary(key) for key, series in self._found(object_ids, keys) if series.totals is not None]
 
     def delete(self, object_ids: Sequence[str]) -> int:
         """Delete all series of these objects and return how many points they had."""

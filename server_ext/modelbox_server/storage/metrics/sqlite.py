@@ -135,10 +135,10 @@ class SqliteMetricsStore:
                     blocks.append(points.ordered().block(object_id, key))
         return blocks
 
-    def summaries(self, object_ids: Sequence[str]) -> list[SeriesSummary]:
+    def summaries(self, object_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[SeriesSummary]:
         """Return what is known of every series of these objects without reading points."""
         with self._database.read() as connection:
-            return [totals.summary(key) for _, key, totals in _series(connection, object_ids, None)]
+            return [totals.summary(key) for _, key, totals in _series(connection, object_ids, keys)]
 
     def delete(self, object_ids: Sequence[str]) -> int:
         """Delete all series of these objects and return how many points they had."""

@@ -1,0 +1,246 @@
+"""Bytes of artifacts as files: the ``filesystem`` blob store.
+
+::
+
+    FOLDER/incoming/<random>.part     being written, seen by nobody
+    FOLDER/ab/ab34…                   whole, named after the SHA-256 of the content
+
+A file appears under its name by one rename after its content is on the disk, so it is whole or absent, also on NFS; no locks are needed.
+
+Thread safety: a store may be used from any thread and process at once, a writer by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from modelbox.errors import BlobMissing, StorageFull, StorageUnavailable, shortened
+from modelbox_server.storage.blobs.digests import Digests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from modelbox_server.storage.interfaces import BlobInfo
+
+__all__ = ["FilesystemBlobStore"]
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+_INCOMING = "incoming"
+_STALE_S = 24 * 3600.0
+_CLEAN_EVERY_S = 3600.0
+_BUFFER_BYTES = 1 << 20
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_OWN_FILE = os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class FilesystemBlobStore:
+    """A blob store in one folder; see :class:`modelbox_server.storage.interfaces.BlobStore` for what it promises.
+
+    Parameters
+    ----------
+    folder
+        Where the files lie; it is made, for the owner only, if it is not there.
+    """
+
+    name = "filesystem"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._incoming = folder / _INCOMING
+        self._cleaned_at_s = -_CLEAN_EVERY_S
+        with _translated(folder):
+            self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._clean_sometimes()
+
+    def writer(self) -> FilesystemBlobWriter:
+        """Start to store new bytes."""
+        self._clean_sometimes()
+        return FilesystemBlobWriter(self._folder, self._incoming / f"{secrets.token_hex(16)}.part")
+
+    def size(self, key: str) -> int:
+        """Return the size in bytes."""
+        with _translated(self._folder, key):
+            return _place(self._folder, key).lstat().st_size
+
+    def read(self, key: str, start: int = 0, stop: int | None = None, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        """Yield the bytes from `start` up to `stop`; the key is looked up at once."""
+        self.size(key)
+        return self._chunks(key, start, stop, chunk_bytes)
+
+    def _chunks(self, key: str, start: int, stop: int | None, chunk_bytes: int) -> Iterator[bytes]:
+        with _translated(self._folder, key):
+            file = os.open(_place(self._folder, key), os.O_RDONLY | _OWN_FILE)
+        try:
+            size_bytes = os.fstat(file).st_size
+            end = size_bytes if stop is None else min(stop, size_bytes)
+            while start < end:
+                with _translated(self._folder, key):
+                    chunk = os.pread(file, min(chunk_bytes, end - start), start)
+                if not chunk:  # somebody truncated it under our hands
+                    raise BlobMissing(f"The content {key} ends at byte {start} of {end}: put back a copy of the file.")
+                start += len(chunk)
+                yield chunk
+        finally:
+            os.close(file)
+
+    def delete(self, key: str) -> bool:
+        """Delete the bytes; return whether there were any."""
+        try:
+            with _translated(self._folder, key):
+                _place(self._folder, key).unlink()
+        except BlobMissing:
+            return False
+        return True
+
+    def keys(self) -> Iterator[str]:
+        """Yield the key of everything stored."""
+        for shard in self._folder.glob("[0-9a-f][0-9a-f]"):
+            yield from (path.name for path in shard.iterdir() if _KEY.fullmatch(path.name))
+
+    def check(self) -> None:
+        """Return if a file can be written now, raise the reason otherwise."""
+        with self.writer() as writer:
+            writer.write(b"probe")
+            writer.flush()
+
+    def close(self) -> None:
+        """Do nothing: no file stays open between calls."""
+
+    def _clean_sometimes(self) -> None:
+        """Remove what writers that died a day ago left behind."""
+        if time.monotonic() < self._cleaned_at_s + _CLEAN_EVERY_S:
+            return
+        self._cleaned_at_s = time.monotonic()
+        oldest_s = time.time() - _STALE_S
+        with _translated(self._folder):
+            for part in self._incoming.glob("*.part"):
+                with suppress(FileNotFoundError):  # another process cleans too
+                    if part.lstat().st_mtime < oldest_s:
+                        part.unlink()
+
+
+class FilesystemBlobWriter:
+    """Bytes on their way into the folder.
+
+    Parameters
+    ----------
+    folder
+        Folder of the store.
+    part
+        Where to write until the content is whole.
+    """
+
+    def __init__(self, folder: Path, part: Path) -> None:
+        self._folder = folder
+        self._part = part
+        self._digests = Digests()
+        self._buffer = bytearray()
+        with _translated(folder):
+            self._file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OWN_FILE, 0o600)
+
+    def __enter__(self) -> FilesystemBlobWriter:
+        """Return the writer itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Drop what was not committed."""
+        self._drop()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Add bytes at the end."""
+        if not self._buffer and len(data) >= _BUFFER_BYTES:
+            self._store(bytes(data))
+            return
+        self._buffer += data
+        if len(self._buffer) >= _BUFFER_BYTES:
+            self._store_buffer()
+
+    def commit(self, *, sha256: str | None = None, md5: str | None = None, size_bytes: int | None = None) -> BlobInfo:
+        """Put the bytes on the disk, then under their name."""
+        self._store_buffer()
+        info = self._digests.checked(sha256=sha256, md5=md5, size_bytes=size_bytes)
+        place = _place(self._folder, info.key)
+        with self._dropping(), _translated(self._folder):
+            os.fsync(self._file)
+            self._close()
+            if not place.parent.is_dir():
+                place.parent.mkdir(mode=0o700, exist_ok=True)
+                _sync_folder(self._folder)
+            # The same content may be there already; putting this one in its place also heals a damaged file.
+            self._part.replace(place)
+            _sync_folder(place.parent)
+        return info
+
+    def flush(self) -> None:
+        """Put what was written so far on the disk, without showing it to anybody."""
+        self._store_buffer()
+        with self._dropping(), _translated(self._folder):
+            os.fsync(self._file)
+
+    def _store_buffer(self) -> None:
+        data, self._buffer = bytes(self._buffer), bytearray()
+        self._store(data)
+
+    def _store(self, data: bytes) -> None:
+        self._digests.update(data)
+        with self._dropping(), _translated(self._folder):
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._file, view) :]
+
+    @contextmanager
+    def _dropping(self) -> Iterator[None]:
+        """Drop the part when the block fails: half of it is of no use, and its space may be what is missing."""
+        done = False
+        try:
+            yield
+            done = True
+        finally:
+            if not done:
+                self._drop()
+
+    def _drop(self) -> None:
+        self._close()
+        self._part.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            file, self._file = self._file, -1
+            os.close(file)
+
+
+def _place(folder: Path, key: str) -> Path:
+    """Return where the content `key` lies; nothing that is not a key ever becomes a path."""
+    if _KEY.fullmatch(key) is None:
+        raise BlobMissing(f"There is no content {shortened(key)}: keys are 64 hexadecimal digits.")
+    return folder / key[:2] / key
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _translated(folder: Path, key: str | None = None) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        if key is None:
+            raise StorageUnavailable(f"The artifact folder {folder.name!r} is gone: put it back.") from error
+        raise BlobMissing(f"The content {key} is not stored: it was deleted, or its file is lost.") from error
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise StorageFull(f"No space is left in the artifact folder {folder.name!r}: free some.", retry_after_s=30.0) from error
+        raise StorageUnavailable(f"The artifact folder {folder.name!r} cannot be used: {error.strerror}.") from error
