@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from modelbox.client.notices import Notices
-from modelbox.client.sender import EXIT_FLUSH_S
+from modelbox.client.sender import exit_time_left_s
 from modelbox.entities.records import Status
 from modelbox.errors import InvalidRequest, ModelBoxError
 
@@ -73,7 +73,7 @@ def _finish_at_exit() -> None:
         status = Status.FINISHED if failure is None else Status.FAILED
     for experiment in reversed(_running):
         # A store that does not take the points now would only hold up the end of the process.
-        if experiment.pid == os.getpid() and experiment.flush(EXIT_FLUSH_S):
+        if experiment.pid == os.getpid() and experiment.flush(exit_time_left_s()):
             try:
                 experiment.finish(status)
             except ModelBoxError as error:

@@ -100,7 +100,7 @@ def find_store(
     """
     env = os.environ if env is None else env
     if address is not None:
-        return _named(address, "the address argument", "it was asked for by address", token or env.get("MODELBOX_API_TOKEN"), env)
+        return _named(address, "The address argument", "it was asked for by address", token or env.get("MODELBOX_API_TOKEN"), env)
     if named := env.get("MODELBOX_API_ADDR"):
         return _named(named, "MODELBOX_API_ADDR", "MODELBOX_API_ADDR is set", token or env.get("MODELBOX_API_TOKEN"), env)
     passed: list[str] = []
@@ -125,7 +125,7 @@ def open_store(found: Found) -> Transport:
 
 
 def _named(address: str | os.PathLike[str], source: str, reason: str, token: str | None, env: Mapping[str, str]) -> Found:
-    match parse_address(address, source=source[0].upper() + source[1:]):
+    match parse_address(address, source=source):
         case ServerAddress() as server:
             if token is None and server.is_loopback and (own := _runtime_record(settings.servers_folder(env) / f"{server.port}.json")):
                 token = own.get("token")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from modelbox.client.buffer import Columns, split_blocks
@@ -32,7 +32,7 @@ class Batch:
     """Points under a number that they keep however often they are sent."""
 
     number: int
-    blocks: list[SeriesBlock]
+    blocks: list[SeriesBlock] = field(repr=False)
     points: int
 
 

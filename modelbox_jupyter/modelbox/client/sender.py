@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from modelbox.client.buffer import Record
     from modelbox.client.transport import Transport
 
-__all__ = ["EXIT_FLUSH_S", "FlushReport", "Pace", "Sender", "flush_all"]
+__all__ = ["EXIT_FLUSH_S", "FlushReport", "Pace", "Sender", "exit_time_left_s", "flush_all"]
 
 EXIT_FLUSH_S = 5.0
 """How long the end of a process may wait for points that are still on their way."""
@@ -111,6 +111,7 @@ class Sender:
         self._journal = self._make_journal()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._only_one = threading.Lock()
         self._wake = threading.Event()
         self._urgent = threading.Event()
         self._settled = threading.Condition()
@@ -173,6 +174,9 @@ class Sender:
         return True
 
     def _run(self) -> None:
+        # Ctrl-C while a thread is being started leaves a thread that nobody knows of: the first to come here is the sender.
+        if not self._only_one.acquire(blocking=False):
+            return
         while not self._closed:
             self._wake.wait()
             # Gather a little, unless somebody waits: one request for many points.
@@ -235,12 +239,20 @@ class Sender:
 
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()
 _registered_in_pid = -1
+_exit_deadline_s: float | None = None
 
 
-def flush_all(timeout_s: float = EXIT_FLUSH_S) -> int:
-    """Flush every sender of this process within `timeout_s` in all, and return how many points are left."""
-    deadline = time.monotonic() + timeout_s
-    left = sum(sender.flush(max(0.0, deadline - time.monotonic())).pending for sender in list(_senders))
+def exit_time_left_s() -> float:
+    """Return what is left of :data:`EXIT_FLUSH_S`, which begins with the first call: all that ends with the process shares it."""
+    global _exit_deadline_s
+    if _exit_deadline_s is None:
+        _exit_deadline_s = time.monotonic() + EXIT_FLUSH_S
+    return max(0.0, _exit_deadline_s - time.monotonic())
+
+
+def flush_all() -> int:
+    """Flush every sender at the end of the process, and return how many points are left."""
+    left = sum(sender.flush(exit_time_left_s()).pending for sender in list(_senders))
     if left:
         sys.stderr.write(f"ModelBox: {left} points did not reach the store before the process ended; they are lost.\n")
     return left
@@ -255,6 +267,8 @@ def _flush_before_multiprocessing_exits() -> None:
 
 
 def _begin_anew_in_child() -> None:
+    global _exit_deadline_s
+    _exit_deadline_s = None
     for sender in list(_senders):
         sender._begin()
 
