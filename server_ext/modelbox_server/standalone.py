@@ -11,12 +11,12 @@ import json
 import os
 import secrets
 import signal
+import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tornado import web
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 
 from modelbox.errors import ConfigError
 from modelbox.settings import DEFAULT_PORT, servers_folder
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StandaloneServer", "make_app", "serve"]
 
+_BACKLOG = 128
 _GRACE_S = 10.0
 _IDLE_S = 600.0
 _WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  (compared with, never bound to by default)
@@ -92,12 +93,12 @@ class StandaloneServer:
             The address cannot be listened on.
         """
         try:
-            sockets = bind_sockets(self.port, self._host or None)
+            listener = _listener(self._host, self.port)
         except OSError as error:
             raise ConfigError(f"{self._host}:{self.port} cannot be listened on ({error.strerror}): choose another address.") from error
-        self.port = sockets[0].getsockname()[1]
+        self.port = listener.getsockname()[1]
         server = HTTPServer(make_app(self._face), idle_connection_timeout=_IDLE_S)
-        server.add_sockets(sockets)
+        server.add_socket(listener)
         self._server = server
         self._face.warm_up()
         if self._runtime_folder is not None:
@@ -156,6 +157,15 @@ def serve(
             await server.stop()
 
     asyncio.run(run())
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    if not host and socket.has_dualstack_ipv6():
+        listener = socket.create_server((host, port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
+    else:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_BACKLOG)
+    listener.setblocking(False)
+    return listener
 
 
 def _write_private(path: Path, record: dict[str, object]) -> None:

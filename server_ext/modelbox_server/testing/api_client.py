@@ -72,9 +72,9 @@ class ApiClient:
         finally:
             connection.close()
 
-    def api(self, method: str, path: str, json_body: Json = None, **more: Mapping[str, str]) -> Answer:
+    def api(self, method: str, path: str, json_body: Json = None, *, headers: Mapping[str, str] | None = None) -> Answer:
         """Send one request below ``/api/v1``."""
-        return self.request(method, API_PREFIX + path, json_body=json_body, **more)
+        return self.request(method, API_PREFIX + path, json_body=json_body, headers=headers)
 
     def create_experiment(self, name: str = "lauf/é", namespace: str = "équipe/vision") -> str:
         """Make an experiment and return its id."""
