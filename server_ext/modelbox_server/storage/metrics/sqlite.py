@@ -199,10 +199,11 @@ class SqliteMetricsStore:
                 "SELECT id, start, points, data FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id", (oldest.id, tail[0].id)
             )
             points = Points.joined([*self._unpacked(rows, key, oldest.start), points])
-            connection.execute("DELETE FROM chunks WHERE id BETWEEN ? AND ?", (oldest.id, tail[0].id))
+            if len(joining) > 1:  # the oldest one is replaced below
+                connection.execute("DELETE FROM chunks WHERE id BETWEEN ? AND ?", (oldest.id + 1, tail[0].id))
             next_id, start = oldest.id, oldest.start
         for part in _parts(points):
-            connection.execute("INSERT INTO chunks VALUES (?, ?, ?, ?)", (next_id, start, len(part), packed(part)))
+            connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)", (next_id, start, len(part), packed(part)))
             next_id, start = next_id + 1, start + len(part)
 
     # --- reading -------------------------------------------------------------------------------------------------------------------------

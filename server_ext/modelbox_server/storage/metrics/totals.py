@@ -38,6 +38,8 @@ class Totals:
     def of(cls, points: Points) -> Totals:
         """Return the totals of `points`, at least one, in order of arrival."""
         steps, clocks_us, values = points.steps, points.clocks_us, points.values
+        if len(points) == 1:  # the usual batch of a slow training; numpy would take twenty times as long
+            return cls._of_one(int(steps[0]), int(clocks_us[0]), values[0])
         last_step = steps.max()
         latest = np.flatnonzero(steps == last_step)
         clocks_of_latest = clocks_us[latest]
@@ -47,6 +49,15 @@ class Totals:
             return cls(*bounds, float(values[at]), *_statistics(values))
         last = values[at]
         return cls(*bounds, last if isinstance(last, str) else None)
+
+    @classmethod
+    def _of_one(cls, step: int, clock_us: int, value: float | str | bytes) -> Totals:
+        if isinstance(value, str | bytes):
+            return cls(1, step, step, clock_us, value if isinstance(value, str) else None)
+        number = float(value)
+        if math.isnan(number):
+            return cls(1, step, step, clock_us, number)
+        return cls(1, step, step, clock_us, number, 1, number, number, number)
 
     def plus(self, later: Totals) -> Totals:
         """Return the totals of these points followed by those of `later`."""
