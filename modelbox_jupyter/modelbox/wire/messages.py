@@ -153,8 +153,12 @@ class ExperimentUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ExperimentsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which experiments, newest first. Fields that are given must all hold; `namespace` includes everything below it."""
+    """Which experiments, newest first unless the query `q` says otherwise.
 
+    All that is given must hold; `namespace` includes everything below it. :mod:`modelbox.wire.query` has the language of `q`.
+    """
+
+    q: Annotated[str, Meta(description="Query, as in metrics.loss.min < 0.1 and params.lr < 0.01 order by created limit 20.")] | None = None
     namespace: str | None = None
     name: str | None = None
     status: Status | None = None

@@ -187,8 +187,11 @@ class MetricsStore(Protocol):
         """
         ...
 
-    def summaries(self, object_ids: Sequence[str]) -> list[SeriesSummary]:
-        """Return what is known of every series of these objects without reading points, ordered as in :meth:`read`."""
+    def summaries(self, object_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[SeriesSummary]:
+        """Return what is known of every series of these objects without reading points, ordered as in :meth:`read`.
+
+        With `keys` only of those series.
+        """
         ...
 
     def delete(self, object_ids: Sequence[str]) -> int:
