@@ -44,7 +44,7 @@ export function PanelView(props: PanelState & PanelActions): React.JSX.Element {
         <input
           type="search"
           className="mb-Panel-filter"
-          placeholder="Filter: name, tag, status, lr=0.01 …"
+          placeholder="Filter: name, tag, lr=0.01"
           aria-label="Filter experiments"
           value={filter}
           onChange={event => setFilter(event.target.value)}

@@ -21,7 +21,7 @@ export function RunDetails({ id, run, now, actions }: RunDetailsProps): React.JS
   const end = run.finishedAt ?? now;
   const facts: [string, string][] = [
     ['status', run.status],
-    ['started', run.startedAt.toLocaleString()],
+    ['started', run.startedAt.toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'medium' })],
     ['took', formatDuration(Math.max(0, (end.getTime() - run.startedAt.getTime()) / 1000))],
     ['owner', run.owner],
     ['group', run.group],

@@ -2,6 +2,7 @@
  * What the panel says about runs: order, words and numbers. Pure.
  */
 
+import { isObject, wireFloat } from './decode';
 import type { MetricSummary, Run } from './decode';
 
 /** Runs of one namespace. */
@@ -77,7 +78,8 @@ export function formatNumber(value: number): string {
 
 /** Any metadata value as short text. */
 export function formatValue(value: unknown): string {
-  return typeof value === 'number' ? formatNumber(value) : typeof value === 'string' ? value : JSON.stringify(value);
+  const plain = isObject(value) && '$float' in value ? wireFloat(value.$float) : value; // how NaN travels within metadata
+  return typeof plain === 'number' ? formatNumber(plain) : typeof plain === 'string' ? plain : JSON.stringify(plain);
 }
 
 /** How long ago something was, in a word or two. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { MetricSummary, Run } from '../src/decode';
-import { codeFor, formatAge, formatDuration, formatNumber, groupRuns, mainMetrics, tags } from '../src/runs';
+import { codeFor, formatAge, formatDuration, formatNumber, formatValue, groupRuns, mainMetrics, tags } from '../src/runs';
 
 function run(change: Partial<Run> = {}): Run {
   return {
@@ -61,6 +61,13 @@ it.each([
   [Number.NaN, 'NaN'],
   [Number.NEGATIVE_INFINITY, '−∞']
 ])('the number %s is shown as %s', (value, shown) => expect(formatNumber(value)).toBe(shown));
+
+it.each([
+  [{ $float: '-Infinity' }, '−∞'],
+  ['text', 'text'],
+  [[1, 'a'], '[1,"a"]'],
+  [null, 'null']
+])('the metadata %j is shown as %s', (value, shown) => expect(formatValue(value)).toBe(shown));
 
 it('ages and durations are a word or two', () => {
   const now = new Date('2026-11-23T12:30:00Z');

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import BrowserContext
 
-from modelbox_server.testing.browser import LabPage, open_lab, running_chromium
+from modelbox_server.testing.browser import LabPage, new_profile, open_lab, running_chromium
 from modelbox_server.testing.jupyter import JupyterProcess, running_jupyter
 
 
@@ -17,9 +17,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # Module scope, not session: Playwright keeps an event loop running as long as it lives, and other tests bring their own.
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with running_chromium() as browser:
-        yield browser
+def profile() -> Iterator[BrowserContext]:
+    with running_chromium() as browser, new_profile(browser) as profile:
+        yield profile
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]:
 
 
 @pytest.fixture
-def shown(chromium: Browser, lab: JupyterProcess) -> Iterator[LabPage]:
-    """The lab in a fresh browser profile; no request may have gone to another host."""
-    with open_lab(chromium, lab) as page:
+def shown(profile: BrowserContext, lab: JupyterProcess) -> Iterator[LabPage]:
+    """The lab in a page of its own; no request may have gone to another host."""
+    with open_lab(profile, lab) as page:
         yield page
         assert page.foreign_requests == []

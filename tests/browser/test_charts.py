@@ -6,7 +6,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import BrowserContext, expect
 
 from modelbox_server.testing.browser import LabPage, open_lab
 from modelbox_server.testing.jupyter import JupyterProcess
@@ -163,7 +163,7 @@ def test_a_chart_as_wide_as_its_container_follows_it(shown: LabPage, lab: Jupyte
     )
 
 
-def test_a_notebook_that_is_not_trusted_reaches_nothing_outside_itself(chromium: Browser, running: JupyterProcess) -> None:
+def test_a_notebook_that_is_not_trusted_reaches_nothing_outside_itself(profile: BrowserContext, running: JupyterProcess) -> None:
     """Neither data nor pictures from elsewhere, nor questions to the server, nor generated JavaScript."""
     marker = "https://evil.invalid/steal"
     evil = spec(
@@ -178,7 +178,7 @@ def test_a_notebook_that_is_not_trusted_reaches_nothing_outside_itself(chromium:
     del evil["mark"]
     calculated = spec([row(0, 1.0)], transform=[{"calculate": "constructor.constructor('window.owned = 1')()", "as": "step"}])
     for i, chart in enumerate([evil, calculated]):
-        with open_lab(chromium, running) as shown:
+        with open_lab(profile, running) as shown:
             asked: list[str] = []
             shown.page.on("request", lambda request, asked=asked: asked.append(request.url))
             open_output(shown, notebook(running.notebooks / f"evil{i}.ipynb", {MIME: chart}, live()))

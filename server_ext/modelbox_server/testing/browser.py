@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 
 from modelbox_server.testing.jupyter import JupyterProcess
 
-__all__ = ["SCREENSHOTS_VARIABLE", "LabPage", "open_lab", "running_chromium"]
+__all__ = ["SCREENSHOTS_VARIABLE", "LabPage", "new_profile", "open_lab", "running_chromium"]
 
 SCREENSHOTS_VARIABLE = "MODELBOX_SCREENSHOTS"
 """Environment variable that names the folder for screenshots; none are taken without it."""
@@ -71,6 +71,7 @@ class LabPage:
         self.page.goto(self.lab.page("lab"))
         self.page.wait_for_function("() => window.jupyterapp !== undefined")
         self.page.evaluate("() => window.jupyterapp.restored.then(() => undefined)")
+        self.page.wait_for_selector(".jp-Launcher")  # it takes the focus when it comes
 
     def open_notebook(self, path: str) -> None:
         """Show a notebook of the lab, with its kernel started."""
@@ -160,12 +161,22 @@ def running_chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def open_lab(browser: Browser, lab: JupyterProcess, *, width: int = 1400, height: int = 900) -> Iterator[LabPage]:
-    """Show `lab` in a fresh profile of the browser until the block is left."""
-    context: BrowserContext = browser.new_context(viewport={"width": width, "height": height}, permissions=["clipboard-read"])
+def new_profile(browser: Browser, *, width: int = 1400, height: int = 900) -> Iterator[BrowserContext]:
+    """Use a fresh profile until the block is left; pages within it share what the browser has cached."""
+    context = browser.new_context(viewport={"width": width, "height": height}, permissions=["clipboard-read"])
     try:
-        shown = LabPage(context.new_page(), lab)
+        yield context
+    finally:
+        context.close()
+
+
+@contextmanager
+def open_lab(profile: BrowserContext, lab: JupyterProcess) -> Iterator[LabPage]:
+    """Show `lab` in a page of its own until the block is left."""
+    page = profile.new_page()
+    try:
+        shown = LabPage(page, lab)
         shown.open()
         yield shown
     finally:
-        context.close()
+        page.close()
