@@ -242,6 +242,7 @@ class TestManyProcesses:
             store.close()
         assert acknowledged > 0
 
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # Python 3.12 and later say so, rightly
     def test_a_forked_child_and_its_parent_go_on_together(self, store: SqliteMetricsStore) -> None:
         store.append([block(floats(0.0))])
         store.read([RUN])

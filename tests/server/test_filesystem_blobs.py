@@ -105,6 +105,7 @@ def test_a_folder_that_went_away_is_an_error_with_a_sentence(store: FilesystemBl
         store.check()
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # Python 3.12 and later say so, rightly
 def test_a_forked_child_can_store_too(store: FilesystemBlobStore) -> None:
     """The threads that hash in the parent do not exist in the child."""
     large = os.urandom(1 << 21)
