@@ -71,7 +71,7 @@ class RowCodec(Generic[R]):
         """
         try:
             return cast(list[R], [self._make(row) for row in rows])
-        except (ValueError, KeyError, OverflowError, TypeError, msgspec.MsgspecError) as error:
+        except (ValueError, LookupError, OverflowError, TypeError, msgspec.MsgspecError) as error:
             raise StorageError(f"A row of the table {self.table.name} cannot be read ({error}): did another program write it?") from error
 
     def key(self, row: Row) -> Row:

@@ -3,6 +3,7 @@
 # ruff: noqa: D102 - the name of a test is its sentence
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -14,7 +15,7 @@ from modelbox.entities.records import (
     MetadataEntry,
     ModelRecord,
 )
-from modelbox.errors import Conflict, InvalidRequest, StorageError
+from modelbox.errors import Conflict, InvalidRequest, StorageError, StorageUnavailable
 from modelbox_server.storage.interfaces import Condition, MetadataStore
 from modelbox_server.testing.metadata_samples import change, entry, experiment, model
 from modelbox_server.testing.samples import NAMESPACE
@@ -66,6 +67,18 @@ class MetadataTransactions:
             for key in [(), ("o",), ("o", "k", "x"), ("o", 7)]:
                 with pytest.raises(InvalidRequest):
                     tx.get(MetadataEntry, *key)
+
+    def test_a_writer_inside_a_writer_is_told_instead_of_waiting_for_itself(self, store: MetadataStore) -> None:
+        begun_s = time.monotonic()
+        with store.write() as outer:
+            with pytest.raises(StorageUnavailable), store.write():
+                pass
+            assert time.monotonic() - begun_s < 5
+            outer.insert(experiment("outer"))
+            with store.read() as inner:
+                inner.count(ExperimentRecord)
+        with store.read() as tx:
+            assert tx.count(ExperimentRecord) == 1
 
     def test_a_reader_sees_one_state(self, store: MetadataStore) -> None:
         """What another thread commits meanwhile shows up in the next view, whole."""

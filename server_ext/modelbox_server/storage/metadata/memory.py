@@ -8,7 +8,7 @@ Thread safety: everything here may be called from any thread; a transaction stay
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -83,14 +83,16 @@ class MemoryMetadataStore:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        if not self._lock.acquire(timeout=self._wait_s):
-            raise StorageUnavailable(f"Other transactions did not end within {self._wait_s:g} s: try again.", retry_after_s=1)
         try:
+            if not self._lock.acquire(timeout=self._wait_s):
+                raise StorageUnavailable(f"Other transactions did not end within {self._wait_s:g} s: try again.", retry_after_s=1)
             if self._closed:
                 raise StorageError("The metadata store is closed: open a new one.")
             yield
         finally:
-            self._lock.release()
+            # Ctrl-C may come right after the lock was taken; when it was not, it refuses.
+            with suppress(RuntimeError):
+                self._lock.release()
 
 
 class MemoryTransaction:

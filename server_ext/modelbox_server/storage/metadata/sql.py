@@ -9,9 +9,9 @@ poll for each other's lock in the database. Forks are safe: see :mod:`modelbox_s
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -32,6 +32,7 @@ from modelbox_server.storage.rows import Cell, RowCodec, codec
 __all__ = ["WAIT_S", "WRITES", "SqlDialect", "SqlMetadataStore", "SqlTransaction"]
 
 R = TypeVar("R", bound=Record)
+Values: TypeAlias = Mapping[str, Cell] | Sequence[Mapping[str, Cell]]
 
 WRITES = "modelbox_writes"
 """Execution option of a connection: whether its transaction is going to write."""
@@ -48,6 +49,9 @@ class SqlDialect(ABC):
     name: str
     """Name of the backend in settings."""
 
+    undoes_failed_statements = False
+    """Whether a statement that violates a constraint undoes itself and leaves the transaction as it was."""
+
     @abstractmethod
     def upsert(self, table: sa.Table) -> sa.Insert:
         """Return the statement that adds a row, or replaces the one with the same primary key."""
@@ -59,10 +63,6 @@ class SqlDialect(ABC):
     def is_in(self, column: Column, values: tuple[Cell, ...]) -> Test:
         """Return the condition that `column` is one of `values`, of which there may be very many."""
         return column.in_(values)
-
-    def undone_alone(self, connection: sa.Connection) -> AbstractContextManager[object]:
-        """Return a block around one statement; when that fails, only its own work is undone and the transaction goes on."""
-        return connection.begin_nested()
 
 
 class SqlMetadataStore:
@@ -93,7 +93,8 @@ class SqlMetadataStore:
         self._dialect = dialect
         self._wait_s = wait_s
         self._closed = False
-        self._one_writer = threading.Lock()
+        self._one_writer = threading.RLock()
+        self._writer: int | None = None
         self._guard = ForkGuard(self._engine.dispose, self._renew)
         self.migrations = Migrations(METADATA_STEPS, self._read_connection, self._write_connection)
         self.migrations.apply()
@@ -108,7 +109,9 @@ class SqlMetadataStore:
     def write(self) -> Iterator["SqlTransaction"]:
         """Open a transaction for writing."""
         with self._write_connection() as connection:
-            yield SqlTransaction(connection, self._dialect, writable=True)
+            transaction = SqlTransaction(connection, self._dialect, writable=True)
+            yield transaction
+            transaction.require_whole()
 
     def check(self) -> None:
         """Return if the store can be written to now; a change that changes nothing is really committed."""
@@ -122,7 +125,8 @@ class SqlMetadataStore:
 
     def _renew(self) -> None:
         self._engine.dispose(close=False)
-        self._one_writer = threading.Lock()
+        self._one_writer = threading.RLock()
+        self._writer = None
 
     @contextmanager
     def _read_connection(self) -> Iterator[sa.Connection]:
@@ -136,16 +140,23 @@ class SqlMetadataStore:
     @contextmanager
     def _write_connection(self, wait_s: float | None = None) -> Iterator[sa.Connection]:
         wait_s = self._wait_s if wait_s is None else wait_s
-        # In a forked child, after a fork from inside a block, the lock is a new one: release the one that was taken.
+        if self._writer == threading.get_ident():
+            # The database would let this thread wait for itself until its time is over.
+            raise StorageUnavailable("This thread writes already: end its first transaction before opening the second.")
         lock = self._one_writer
-        if not lock.acquire(timeout=wait_s):
-            raise StorageUnavailable(f"Other writers did not finish within {wait_s:g} s: try again.", retry_after_s=1)
         try:
+            if not lock.acquire(timeout=wait_s):
+                raise StorageUnavailable(f"Other writers did not finish within {wait_s:g} s: try again.", retry_after_s=1)
+            self._writer = threading.get_ident()
             with self._connection({WRITES: True, WAIT_S: wait_s}) as connection:
                 yield connection
                 connection.commit()
         finally:
-            lock.release()
+            if self._writer == threading.get_ident():
+                self._writer = None
+            # Ctrl-C may come right after the lock was taken. A lock of this kind knows its thread and refuses to be released by others.
+            with suppress(RuntimeError):
+                lock.release()
 
     @contextmanager
     def _connection(self, options: Mapping[str, object]) -> Iterator[sa.Connection]:
@@ -153,8 +164,15 @@ class SqlMetadataStore:
             raise StorageError("The metadata store is closed: open a new one.")
         with self._guard.use(), _ours(self._dialect), self._engine.connect() as connection:
             connection.execution_options(**options)
-            connection.begin()
-            yield connection
+            try:
+                connection.begin()
+                yield connection
+            except Exception:
+                raise
+            except BaseException:
+                # Ctrl-C may have come anywhere inside the driver or SQLAlchemy: this connection cannot be trusted with another transaction.
+                connection.invalidate()
+                raise
 
 
 class SqlTransaction:
@@ -174,6 +192,16 @@ class SqlTransaction:
         self._connection = connection
         self._dialect = dialect
         self._writable = writable
+        self._failure: ModelBoxError | None = None
+
+    def require_whole(self) -> None:
+        """Raise what went wrong in the transaction, unless it was a mere conflict.
+
+        A disk that is full, for example, makes SQLite undo the whole transaction at once: what somebody who caught the error did
+        afterwards would otherwise be kept without what was done before.
+        """
+        if self._failure is not None:
+            raise self._failure
 
     def get(self, kind: type[R], *key: object) -> R | None:
         """Return the record with this primary key, or ``None``."""
@@ -210,13 +238,7 @@ class SqlTransaction:
         row = of.encode(record)
         serial = of.table.serial()
         values = {name: cell for name, cell in zip(table.c.keys(), row, strict=True) if name != serial}
-        try:
-            with self._dialect.undone_alone(self._connection):
-                result = self._connection.execute(_insert(table), values)
-        except IntegrityError as error:
-            raise self._conflict([record], error) from error
-        except DBAPIError as error:
-            raise self._dialect.translated(error) from error
+        result = self._change([record], [(_insert(table), values)])
         if serial is not None:
             number = cast(Sequence[int], result.inserted_primary_key)[0]
             row = tuple([number if name == serial else cell for name, cell in zip(of.names, row, strict=False)])
@@ -239,21 +261,26 @@ class SqlTransaction:
             else:
                 del values[serial]
                 unnumbered.append(values)
-        try:
-            with self._connection.begin_nested():
-                if numbered:
-                    self._connection.execute(self._dialect.upsert(table), numbered)
-                if unnumbered:
-                    self._connection.execute(_insert(table), unnumbered)
-        except IntegrityError as error:
-            raise self._conflict(records, error) from error
-        except DBAPIError as error:
-            raise self._dialect.translated(error) from error
+        self._change(records, [step for step in ((self._dialect.upsert(table), numbered), (_insert(table), unnumbered)) if step[1]])
 
     def delete(self, kind: type[Record], where: Sequence[Condition]) -> int:
         """Delete the records for which every condition holds."""
         self._require_writable()
         return self._execute(sa.delete(SQL_TABLES[kind]).where(*self._tests(kind, where))).rowcount
+
+    def _change(self, records: Sequence[Record], steps: Sequence[tuple[sa.Insert, Values]]) -> sa.CursorResult[Any]:
+        """Take all the steps or none, and return the result of the last."""
+        single = len(records) == 1 and self._dialect.undoes_failed_statements
+        savepoint = None if single else self._connection.begin_nested()
+        try:
+            *_, result = [self._execute(statement, values) for statement, values in steps]
+        except IntegrityError as error:
+            if savepoint is not None:
+                savepoint.rollback()
+            raise self._conflict(records, error) from error
+        if savepoint is not None:
+            savepoint.commit()
+        return result
 
     def _tests(self, kind: type[Record], where: Sequence[Condition]) -> list[Test]:
         table = SQL_TABLES[kind]
@@ -262,11 +289,15 @@ class SqlTransaction:
     def _rows(self, statement: sa.Select[Any], values: Mapping[str, Cell] | None = None) -> Sequence[Sequence[Cell]]:
         return self._execute(statement, values).all()
 
-    def _execute(self, statement: sa.Executable, values: Mapping[str, Cell] | None = None) -> sa.CursorResult[Any]:
+    def _execute(self, statement: sa.Executable, values: Values | None = None) -> sa.CursorResult[Any]:
+        self.require_whole()
         try:
             return self._connection.execute(statement, values)
+        except IntegrityError:
+            raise  # the caller knows the records, and that the transaction can go on
         except DBAPIError as error:
-            raise self._dialect.translated(error) from error
+            self._failure = self._dialect.translated(error)
+            raise self._failure from error
 
     def _conflict(self, records: Sequence[Record], error: IntegrityError) -> ModelBoxError:
         """Say which of the records clashes with what is stored; the text of the driver's error is not for machines."""
@@ -281,7 +312,8 @@ class SqlTransaction:
                     return already_there(record, same_key=False)
         if codec(type(records[0])).table.uniques:
             return already_there(records[0], same_key=False)  # two of the records clash with each other
-        return self._dialect.translated(error)
+        self._failure = self._dialect.translated(error)
+        return self._failure
 
     def _require_writable(self) -> None:
         if not self._writable:

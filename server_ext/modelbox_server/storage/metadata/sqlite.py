@@ -9,7 +9,6 @@ import json
 import os
 import sqlite3
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -59,6 +58,7 @@ class SqliteDialect(SqlDialect):
     """
 
     name = "integrated"
+    undoes_failed_statements = True
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -84,10 +84,6 @@ class SqliteDialect(SqlDialect):
         """Send all values as one parameter: SQLite limits the number of parameters, and one text compiles once."""
         items = sa.func.json_each(json.dumps(values)).table_valued("value")
         return column.in_(sa.select(items.c.value))
-
-    def undone_alone(self, connection: sa.Connection) -> nullcontext[None]:
-        """Return an empty block: a statement of SQLite that fails undoes itself and leaves the transaction open."""
-        return nullcontext()
 
     def translated(self, error: DBAPIError) -> ModelBoxError:
         """Return an error of the driver as one of ours."""
@@ -153,6 +149,7 @@ def _engine(path: Path, dialect: SqliteDialect) -> sa.Engine:
     # No limit on connections: a limit would make threads wait for each other where SQLite does not.
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), connect_args={"check_same_thread": False}, max_overflow=-1)
     event.listen(engine, "connect", _prepare)
+    event.listen(engine, "invalidate", _release_locks)
     event.listen(engine, "begin", dialect.begin)
     return engine
 
@@ -163,3 +160,12 @@ def _prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _release_locks(connection: DBAPIConnection, _entry: ConnectionPoolEntry, _error: BaseException | None) -> None:
+    """End the transaction of a connection that is given up.
+
+    Closing it is not enough: SQLite keeps it, with its locks, as long as a cursor is left, and after Ctrl-C the traceback that IPython
+    remembers holds one.
+    """
+    connection.rollback()
