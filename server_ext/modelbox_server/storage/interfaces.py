@@ -39,7 +39,10 @@ that path itself or anything below it."""
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``field operator value``; a value of ``None`` compares with "not set" (``eq``, ``ne`` only). Text compares by code point."""
+    """``field operator value``; a value of ``None`` compares with "not set" (``eq``, ``ne`` only). Text compares by code point.
+
+    A field that is not set is unequal (``ne``) to every value, and neither less nor greater than any. JSON fields cannot be compared.
+    """
 
     field: str
     operator: Operator
@@ -48,7 +51,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Sort by `field`; ties are broken by the record's key in the same direction."""
+    """Sort by `field`; ties are broken by the record's key in the same direction. What is not set comes before every value."""
 
     field: str
     descending: bool = False
@@ -57,7 +60,9 @@ class Order:
 class MetadataTransaction(Protocol):
     """One consistent view of a metadata store; in a writing transaction, all of its changes or none.
 
-    `kind` is always a class of :mod:`modelbox.entities.records`.
+    `kind` is always a class of :mod:`modelbox.entities.records`. A transaction stays on the thread that opened it; one that was opened for
+    reading refuses changes with :class:`~modelbox.errors.StorageError`. After any error but a conflict or an invalid value nothing of a
+    writing transaction is kept, even when somebody catches the error inside the block.
     """
 
     def get(self, kind: type[R], *key: object) -> R | None:
@@ -96,7 +101,15 @@ class MetadataTransaction(Protocol):
         ...
 
     def put(self, records: Sequence[Record]) -> None:
-        """Add records, or replace those with the same primary key. All of one kind."""
+        """Add records, or replace those with the same primary key; all of them or none. All of one kind.
+
+        A :class:`ChangeEvent` whose ``seq`` is 0 gets a number.
+
+        Raises
+        ------
+        Conflict
+            Another record has the same values in a unique set of fields. The transaction is still usable.
+        """
         ...
 
     def delete(self, kind: type[Record], where: Sequence[Condition]) -> int:
@@ -124,7 +137,7 @@ class MetadataStore(Protocol):
         Raises
         ------
         StorageUnavailable
-            The database is away, or other writers did not finish in time.
+            The database is away, other writers did not finish in time, or this thread has a writing transaction open already.
         """
         ...
 
