@@ -50,8 +50,9 @@ class MetadataMixin:
         {'dataset/size': 50000}
         """
         document = dict(key) if isinstance(key, Mapping) else {key: value}
+        body = MetadataDocument(metadata=wire_metadata(document))
         self._before_update(document)
-        self._session.call(routes.UPDATE_METADATA, path={"object_id": self._id}, body=MetadataDocument(metadata=wire_metadata(document)))
+        self._session.call(routes.UPDATE_METADATA, path={"object_id": self._id}, body=body)
 
     def metadata(self) -> dict[str, Json]:
         """Return all metadata by key."""

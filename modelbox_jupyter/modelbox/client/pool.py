@@ -10,6 +10,7 @@ import http.client
 import os
 import ssl
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,12 +39,11 @@ class ConnectionPool:
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
-        self._reset()
-
-    def _reset(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
+        # A connection that somebody forgets to close ends with its owner, without a ResourceWarning about our sockets.
+        weakref.finalize(self, _close_all, self._idle).atexit = False
 
     def take(self, *, fresh: bool = False) -> tuple[http.client.HTTPConnection, bool]:
         """Return a connection, and whether it was used before, so that the server may have closed it meanwhile.
@@ -54,8 +54,9 @@ class ConnectionPool:
             No connection could be made.
         """
         if self._pid != os.getpid():
-            # The sockets of the parent stay open in its process; dropping our copies closes nothing there.
-            self._reset()
+            # The lock may have been held by a thread of the parent. Its sockets stay open over there: these are copies.
+            self._pid, self._lock = os.getpid(), threading.Lock()
+            _close_all(self._idle)
         if not fresh:
             with self._lock:
                 if self._idle:
@@ -80,6 +81,9 @@ class ConnectionPool:
     def close(self) -> None:
         """Close every idle connection."""
         with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+            _close_all(self._idle)
+
+
+def _close_all(idle: list[http.client.HTTPConnection]) -> None:
+    while idle:
+        idle.pop().close()

@@ -110,7 +110,7 @@ class Sender:
     def _begin(self) -> None:
         self._journal = self._make_journal()
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()  # a signal handler may log while a thread is being started
         self._only_one = threading.Lock()
         self._wake = threading.Event()
         self._urgent = threading.Event()

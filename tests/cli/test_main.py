@@ -1,0 +1,75 @@
+"""The command line: one line per fact, one line per error, and exit codes that mean something."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import modelbox
+from modelbox.cli import doctor
+from modelbox.cli.main import main
+from modelbox.testing.fixtures import clean_modelbox_environment
+
+__all__ = ["clean_modelbox_environment"]
+
+
+@pytest.fixture(autouse=True)
+def _own_home(clean_modelbox_environment: object) -> None:
+    """Use the clean environment everywhere."""
+
+
+def test_status_says_which_store_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with modelbox.ModelBox(tmp_path / "runs") as box:
+        box.new_experiment("demo")
+        assert main(["status", "--address", str(tmp_path / "runs")]) == 0
+    out = capsys.readouterr().out
+    assert f"store    {tmp_path / 'runs'} (the local store in this process)" in out
+    assert "running  1" in out
+
+
+@pytest.mark.parametrize(("address", "code"), [("x:y", 2), ("127.0.0.1:9", 3)])
+def test_an_error_is_one_line_and_a_code(address: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--address", address]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("modelbox: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"modelbox {modelbox.__version__}\n"
+    assert main([]) == 0
+    assert "doctor" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["sttus"])
+    assert ended.value.code == 2
+
+
+def test_doctor_reports_every_finding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("modelbox.cli.main.diagnose", lambda: [doctor.Finding(True, "fine"), doctor.Finding(False, "broken")])
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().out == "ok   fine\nBAD  broken\n"
+
+
+def test_doctor_sees_another_distribution_of_the_same_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.metadata, "packages_distributions", lambda: {"modelbox": ["modelbox", "modelbox-jupyter"]})
+    finding = doctor.diagnose()[0]
+    assert not finding.good
+    assert "pip uninstall modelbox" in finding.text
+
+
+def test_doctor_sees_that_an_extension_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_jupyter_folders", lambda kind: [])
+    assert [finding.good for finding in doctor.diagnose()[-2:]] == [False, False]
+
+
+def test_the_command_starts_without_loading_the_server() -> None:
+    code = "import sys\nfrom modelbox.cli.main import main\nmain([])\nassert not {'sqlalchemy', 'pandas', 'tornado'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
