@@ -9,6 +9,7 @@ Thread safety: everything here may be called from any thread; a transaction stay
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -255,23 +256,19 @@ class _Rows:
 
 def _paged(of: RowCodec[Record], rows: list[Row], wanted: Page) -> list[Row]:
     places = [of.names.index(field) for field in wanted.fields]
+    rank: Callable[..., Any] = itemgetter(*places)
+    bound: Any = wanted.after if wanted.after is None or len(places) > 1 else wanted.after[0]
     if any(of.table.columns[at].nullable for at in places):
         # What is not set sorts first, and never meets a value that it cannot be compared with.
-        def rank(row: Row) -> list[Any]:
-            return [(row[at] is not None, row[at]) for at in places]
-
-        bound: list[Any] | None = None if wanted.after is None else [(value is not None, value) for value in wanted.after]
-    else:
-
-        def rank(row: Row) -> list[Any]:
-            return [row[at] for at in places]
-
-        bound = None if wanted.after is None else list(wanted.after)
-    ranked = [(rank(row), row) for row in rows]
+        rank = partial(_nullable_rank, places)
+        bound = None if wanted.after is None else [(value is not None, value) for value in wanted.after]
     if bound is not None:
-        ranked = [item for item in ranked if (item[0] < bound if wanted.descending else item[0] > bound)]
-    ranked.sort(key=itemgetter(0), reverse=wanted.descending)
-    return [row for _, row in ranked]
+        rows = [row for row in rows if (rank(row) < bound if wanted.descending else rank(row) > bound)]
+    return sorted(rows, key=rank, reverse=wanted.descending)
+
+
+def _nullable_rank(places: Sequence[int], row: Row) -> list[tuple[bool, Cell]]:
+    return [(row[at] is not None, row[at]) for at in places]
 
 
 def _test(clause: Clause) -> Callable[[Cell], bool]:

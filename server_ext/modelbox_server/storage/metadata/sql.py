@@ -97,7 +97,11 @@ class SqlMetadataStore:
         self._writer: int | None = None
         self._guard = ForkGuard(self._engine.dispose, self._renew)
         self.migrations = Migrations(METADATA_STEPS, self._read_connection, self._write_connection)
-        self.migrations.apply()
+        try:
+            self.migrations.apply()
+        except BaseException:
+            self._engine.dispose()
+            raise
 
     @contextmanager
     def read(self) -> Iterator["SqlTransaction"]:
