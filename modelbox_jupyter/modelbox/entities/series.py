@@ -60,7 +60,7 @@ class SeriesBlock:
         return memoryview(self.steps).nbytes // 8
 
 
-class SeriesSummary(msgspec.Struct, frozen=True, kw_only=True):
+class SeriesSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # numbers and text refer to nothing: no cycles to look for
     """What is known of a series without reading its points.
 
     `last` is the value at the greatest (step, wall clock), the later arrival where both are equal; `first_step` and `last_step` bound the

@@ -7,6 +7,7 @@ nesting. Bare ``NaN`` and ``Infinity`` are accepted. Writing never turns NaN int
 import json
 import math
 from collections import Counter
+from collections.abc import Collection
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +19,8 @@ from modelbox.errors import InvalidRequest, TooLarge, shortened
 __all__ = ["decode", "decode_trusted", "encode"]
 
 T = TypeVar("T")
+
+_SCALARS = frozenset({str, int, bool, float, type(None)})
 
 _RECURSION_GUARD = f"The JSON nests deeper than {MAX_JSON_DEPTH} levels: flatten it."
 
@@ -108,12 +111,21 @@ def _check_depth(value: Json, what: str) -> None:
 
 
 def _without_nan(value: Json) -> Json:
+    """Return `value` with non-finite floats as strings. Long columns of plain values are seen through at the speed of C."""
     match value:
         case float():
             return value if math.isfinite(value) else float_to_wire(value)
         case dict():
-            return {key: _without_nan(item) for key, item in value.items()}
+            return value if _is_plain(value.values()) else {key: _without_nan(item) for key, item in value.items()}
         case list() | tuple():
-            return [_without_nan(item) for item in value]
+            return value if _is_plain(value) else [_without_nan(item) for item in value]
         case _:
             return value
+
+
+def _is_plain(items: Collection[Json]) -> bool:
+    """Tell whether no item contains others, and every float is finite."""
+    types = set(map(type, items))
+    if not types <= _SCALARS:
+        return False
+    return float not in types or all(map(math.isfinite, [item for item in items if type(item) is float]))

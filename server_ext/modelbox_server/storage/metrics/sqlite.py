@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from modelbox.entities.series import ValueKind
+from modelbox.entities.series import SeriesSummary, ValueKind
 from modelbox.errors import StorageError, shortened
 from modelbox_server.storage.interfaces import AppendOutcome
 from modelbox_server.storage.metrics.chunks import MAX_CHUNK_POINTS, DamagedChunk, packed, unpacked
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from modelbox.entities.series import SeriesBlock, SeriesSummary
+    from modelbox.entities.series import SeriesBlock
     from modelbox_server.storage.interfaces import BatchKey
     from modelbox_server.storage.metrics.columns import SeriesKey
 
@@ -138,7 +138,7 @@ class SqliteMetricsStore:
     def summaries(self, object_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[SeriesSummary]:
         """Return what is known of every series of these objects without reading points."""
         with self._database.read() as connection:
-            return [totals.summary(key) for _, key, totals in _series(connection, object_ids, keys)]
+            return [_summary(row) for row in _series_rows(connection, object_ids, keys)]
 
     def delete(self, object_ids: Sequence[str]) -> int:
         """Delete all series of these objects and return how many points they had."""
@@ -268,6 +268,7 @@ def _parts(points: Points) -> Iterator[Points]:
 
 
 _TotalsRow = tuple[int, int, int, int, float | str | None, int, float | None, float | None, float | None]
+_SeriesRow = tuple[int, str, str, int, int, int, int, int, float | str | None, int, float | None, float | None, float | None]
 
 
 def _totals_to_row(totals: Totals) -> _TotalsRow:
@@ -286,19 +287,51 @@ def _totals_from_row(kind: ValueKind, row: _TotalsRow) -> Totals:
 
 def _series(connection: sqlite3.Connection, object_ids: Sequence[str], keys: Sequence[str] | None) -> list[tuple[int, SeriesKey, Totals]]:
     """Return id, key and totals of the series of these objects, by object as asked, then by key, then by kind."""
-    rows = [
-        row
-        for ids in _groups(object_ids)
-        for names in (_groups(keys) if keys is not None else [None])
-        for row in connection.execute(
-            f"SELECT id, object_id, key, kind, {_TOTALS} FROM series WHERE object_id IN ({_marks(ids)})"
-            + ("" if names is None else f" AND key IN ({_marks(names)})"),
-            ids if names is None else ids + names,
-        )
+    return [
+        (row[0], (row[1], row[2], _KINDS[row[3]]), _totals_from_row(_KINDS[row[3]], row[4:]))
+        for row in _series_rows(connection, object_ids, keys)
     ]
-    place = {object_id: index for index, object_id in enumerate(dict.fromkeys(object_ids))}
-    rows.sort(key=lambda row: (place[row[1]], row[2], row[3]))
-    return [(row[0], (row[1], row[2], _KINDS[row[3]]), _totals_from_row(_KINDS[row[3]], row[4:])) for row in rows]
+
+
+def _series_rows(connection: sqlite3.Connection, object_ids: Sequence[str], keys: Sequence[str] | None) -> list[_SeriesRow]:
+    """Return the rows of the series of these objects in the order of :func:`_series`."""
+    of_object: dict[str, list[_SeriesRow]] = {}
+    for ids in _groups(object_ids):
+        for names in _groups(keys) if keys is not None else [None]:
+            # The index of the unique set has the rows in this order: no sorting.
+            for row in connection.execute(
+                f"SELECT id, object_id, key, kind, {_TOTALS} FROM series WHERE object_id IN ({_marks(ids)})"
+                + ("" if names is None else f" AND key IN ({_marks(names)})")
+                + " ORDER BY object_id, key, kind",
+                ids if names is None else ids + names,
+            ):
+                of_object.setdefault(row[1], []).append(row)
+    if keys is not None and len(keys) > _IN_ONE_QUERY:
+        for rows in of_object.values():
+            rows.sort(key=lambda row: row[2:4])
+    return [row for object_id in dict.fromkeys(object_ids) for row in of_object.get(object_id, ())]
+
+
+def _summary(row: _SeriesRow) -> SeriesSummary:
+    """Return what a row says of its series. A table of runs asks for tens of thousands, so this takes no detour over :class:`Totals`."""
+    _, object_id, key, number, count, first_step, last_step, last_clock_us, last, numbers, low, high, mean = row
+    kind = _KINDS[number]
+    if kind is ValueKind.FLOAT:
+        last = math.nan if last is None else last
+        mean = math.nan if numbers and mean is None else mean
+    return SeriesSummary(
+        object_id=object_id,
+        key=key,
+        kind=kind,
+        count=count,
+        first_step=first_step,
+        last_step=last_step,
+        last_wall_time_us=last_clock_us,
+        last=None if kind is ValueKind.BYTES else last,
+        min=low,
+        max=high,
+        mean=mean,
+    )
 
 
 def _groups(names: Sequence[str]) -> list[tuple[str, ...]]:
