@@ -73,6 +73,26 @@ def test_an_outage_at_the_end_does_not_hide_the_exception_of_training(box: Model
     assert "could not be recorded: No server answers." in caplog.text
 
 
+def test_closing_a_connection_ends_its_runs(tmp_path: Path) -> None:
+    failed: list[Experiment] = []
+
+    def fail() -> None:
+        with ModelBox(tmp_path) as box:
+            failed.append(box.start("fails"))
+            raise ZeroDivisionError
+
+    with ModelBox(tmp_path) as box:
+        run = box.start("demo")
+        run.log(loss=0.5)
+    assert modelbox.current() is None
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with ModelBox(tmp_path) as box:
+        assert len(box.experiment(run.id).all_metrics()["loss"]) == 1
+        assert box.experiment(run.id).status is Status.FINISHED
+        assert box.experiment(failed[0].id).status is Status.FAILED
+
+
 def test_finishing_twice_changes_nothing(box: ModelBox) -> None:
     run = box.start("demo")
     run.finish("failed")

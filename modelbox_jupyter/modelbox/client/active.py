@@ -10,14 +10,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from modelbox.client.notices import Notices
-from modelbox.client.sender import exit_time_left_s
+from modelbox.client.sender import EXIT_FLUSH_S, exit_time_left_s
 from modelbox.entities.records import Status
 from modelbox.errors import InvalidRequest, ModelBoxError
 
 if TYPE_CHECKING:
     from modelbox.client.experiment import Experiment
+    from modelbox.client.session import Session
 
-__all__ = ["begin", "current", "end", "log"]
+__all__ = ["begin", "current", "end", "finish_open", "log", "status_after"]
 
 _running: list[Experiment] = []
 _notices = Notices()
@@ -63,21 +64,34 @@ def end(experiment: Experiment) -> None:
     _running[:] = [other for other in _running if other is not experiment]
 
 
-def _finish_at_exit() -> None:
-    """Close what is still open, so that a script without a ``with`` block does not leave a run that seems to go on forever."""
-    interactive = hasattr(sys, "ps1") or "IPython" in sys.modules
-    failure = getattr(sys, "last_value", None)
-    if interactive or isinstance(failure, KeyboardInterrupt):
-        status = Status.INTERRUPTED
-    else:
-        status = Status.FINISHED if failure is None else Status.FAILED
-    for experiment in reversed(_running):
+def status_after(error: BaseException | None) -> Status:
+    """Return how a run ended that `error` left: ``None`` when nothing was raised."""
+    if error is None or (isinstance(error, SystemExit) and not error.code):
+        return Status.FINISHED
+    return Status.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Status.FAILED
+
+
+def finish_open(status: Status, session: Session | None = None) -> None:
+    """End the runs that are still open (of one connection, or all of this process), so that none seems to go on forever."""
+    for experiment in list(reversed(_running)):
+        if experiment.pid != os.getpid() or (session is not None and experiment.session is not session):
+            continue
+        end(experiment)
         # A store that does not take the points now would only hold up the end of the process.
-        if experiment.pid == os.getpid() and experiment.flush(exit_time_left_s()):
+        if experiment.flush(exit_time_left_s() if session is None else EXIT_FLUSH_S):
             try:
                 experiment.finish(status)
             except ModelBoxError as error:
                 sys.stderr.write(f"ModelBox: {experiment.name!r} could not be marked {status}: {error.detail}\n")
+
+
+def _finish_at_exit() -> None:
+    interactive = hasattr(sys, "ps1") or "IPython" in sys.modules
+    failure = getattr(sys, "last_value", None)
+    if interactive or isinstance(failure, KeyboardInterrupt):
+        finish_open(Status.INTERRUPTED)
+    else:
+        finish_open(Status.FINISHED if failure is None else Status.FAILED)
 
 
 atexit.register(_finish_at_exit)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from modelbox.client import active
 from modelbox.client.discovery import Where, find_store, open_store
 from modelbox.client.experiment import Experiment, start_experiment
 from modelbox.client.metadata import wire_metadata
@@ -273,14 +275,16 @@ class ModelBox:
         return self._session.sender.flush(timeout_s)
 
     def close(self) -> None:
-        """Send what is left (at most 5 s) and release the connection."""
+        """End the runs that were started through it, send what is left (at most 5 s) and release the connection."""
+        active.finish_open(Status.FINISHED, self._session)
         self._session.close()
 
     def __enter__(self) -> ModelBox:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        active.finish_open(active.status_after(error), self._session)
+        self._session.close()
 
     def __repr__(self) -> str:
         return f"ModelBox({self.where.address!r})"

@@ -218,12 +218,12 @@ class Experiment(TrackedObject):
     def __enter__(self) -> Experiment:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.pid != os.getpid():  # a forked child leaves the block of its parent
             self.flush(EXIT_FLUSH_S)
             return
         try:
-            self.finish(_status_after(kind, error))
+            self.finish(active.status_after(error))
         except ModelBoxError as problem:
             # Neither the result of a training nor its own exception is lost over this.
             self._session.notices.log("finish", f"ModelBox: the end of {self.name!r} could not be recorded: {problem.detail}")
@@ -263,9 +263,3 @@ def _param_metadata(session: Session, params: Mapping[str, object], *, allow_sec
                 f"secrets {names}", f"{names} looked like a secret and was masked: pass allow_secrets=True to keep it as it is."
             )
     return {f"{_PARAMS}{key}": value for key, value in flat.items()}
-
-
-def _status_after(kind: type[BaseException] | None, error: BaseException | None) -> Status:
-    if kind is None or (isinstance(error, SystemExit) and not error.code):
-        return Status.FINISHED
-    return Status.INTERRUPTED if issubclass(kind, KeyboardInterrupt) else Status.FAILED
