@@ -10,7 +10,7 @@ import binascii
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 
@@ -26,6 +26,12 @@ __all__ = ["page_of", "query_bytes", "sealed", "shown_limit", "unsealed"]
 R = TypeVar("R", bound=Record)
 
 _DIGEST_BYTES = 12
+
+
+class _Moment(msgspec.Struct):
+    """A time in a position."""
+
+    us: int
 
 
 def page_of(
@@ -78,8 +84,11 @@ def sealed(place: Json, query: bytes) -> str:
 
 
 def _position(token: str, query: bytes) -> list[object]:
-    values = cast(list[Json], unsealed(token, query))
-    return [from_us(value["us"]) if isinstance(value, dict) else value for value in values]
+    try:
+        values = msgspec.convert(unsealed(token, query), list[_Moment | str | int])
+        return [from_us(value.us) if isinstance(value, _Moment) else value for value in values]
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise _refusal() from error
 
 
 def unsealed(token: str, query: bytes) -> Json:
@@ -97,7 +106,10 @@ def unsealed(token: str, query: bytes) -> Json:
     digest, position = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
     if digest != _digest(position, query):
         raise _refusal()
-    return json_from_wire(msgspec.json.decode(position))
+    try:
+        return json_from_wire(msgspec.json.decode(position))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # the digest is no secret, so anybody can make one that fits
+        raise _refusal() from error
 
 
 def _digest(position: bytes, query: bytes) -> bytes:
