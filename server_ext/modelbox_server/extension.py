@@ -54,7 +54,7 @@ class ModelBoxExtension(ExtensionApp):
         """Tell kernels where the API is, now that the port is known, and open the store while the first page loads."""
         self._environment = {URL_VARIABLE: _url_for_kernels(serverapp), TOKEN_VARIABLE: self._gate.kernel_token}
         os.environ.update(self._environment)
-        self._face.warm_up()
+        self._face.warm_up(settle=True)
         self.log.info("ModelBox is at %s", self._environment[URL_VARIABLE])
 
     async def stop_extension(self) -> None:

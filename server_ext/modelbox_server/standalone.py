@@ -84,8 +84,8 @@ class StandaloneServer:
         host = "127.0.0.1" if self._host in _WILDCARDS else self._host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
-    async def start(self) -> None:
-        """Listen.
+    async def start(self, *, settle: bool = False) -> None:
+        """Listen; `settle` as in :meth:`~modelbox_server.http.face.Face.warm_up`, for a process that does nothing else.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class StandaloneServer:
         server = HTTPServer(make_app(self._face), idle_connection_timeout=_IDLE_S)
         server.add_socket(listener)
         self._server = server
-        self._face.warm_up()
+        self._face.warm_up(settle=settle)
         if self._runtime_folder is not None:
             _write_private(self._runtime_path(self._runtime_folder), self._runtime_record())
 
@@ -148,7 +148,7 @@ def serve(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
-        await server.start()
+        await server.start(settle=True)
         try:
             if on_start is not None:
                 on_start(server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -101,9 +102,19 @@ class Face:
         """Call `function` in a worker thread and return what it returns."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
-    def warm_up(self) -> None:
-        """Start to open the services without waiting for them; a failure shows in the first request that needs them."""
-        self._pool.submit(self._holder.get)
+    def warm_up(self, *, settle: bool = False) -> None:
+        """Start to open the services without waiting for them; a failure shows in the first request that needs them.
+
+        Parameters
+        ----------
+        settle
+            Take what is loaded by then out of garbage collection, in a process that will serve from now on. A full collection walks over
+            all objects with the interpreter lock held: some 170 ms in a Jupyter server, set off every now and then by requests like ours.
+            Once modules and services do not count among them any more, what is left to walk over takes a few.
+        """
+        opening = self._pool.submit(self._holder.get)
+        if settle:
+            opening.add_done_callback(lambda _: gc.freeze())
 
     async def problem(self) -> ModelBoxError | None:
         """Return why requests cannot be served now, or ``None``; kept for a second, as anybody may ask and asking costs a write."""

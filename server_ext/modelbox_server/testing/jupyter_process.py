@@ -82,6 +82,7 @@ def jupyter_process(
     extensions: Sequence[str] = ("modelbox_server",),
     arguments: Sequence[str] = (),
     module: str = "jupyter_server",
+    more_environment: Mapping[str, str] | None = None,
 ) -> Iterator[JupyterProcess]:
     """Run a Jupyter server until the ``with`` block ends.
 
@@ -97,8 +98,10 @@ def jupyter_process(
         More command-line arguments.
     module
         What to run: ``jupyter_server``, or ``jupyterlab``.
+    more_environment
+        Environment variables besides those of :func:`jupyter_environment`.
     """
-    environment = jupyter_environment(folder)
+    environment = {**jupyter_environment(folder), **(more_environment or {})}
     token, port = "jüpyter-token".encode().hex(), free_port()
     config = {"ServerApp": {"jpserver_extensions": dict.fromkeys(extensions, True), "allow_root": True, "open_browser": False}}
     (folder / "config").mkdir(parents=True)
@@ -133,5 +136,6 @@ def _wait_until_alive(server: JupyterProcess, process: subprocess.Popen[bytes]) 
                 return
         except (URLError, ConnectionError):
             time.sleep(0.05)
-    log = (server.folder / "server.log").read_text(errors="replace")
-    raise AssertionError(f"The Jupyter server did not come up:\n{log[-4000:]}")
+    lines = (server.folder / "server.log").read_text(errors="replace").splitlines()
+    log = "\n".join(line for line in lines if "/livez" not in line)
+    raise AssertionError(f"The Jupyter server did not come up with ModelBox:\n{log[-8000:]}")
