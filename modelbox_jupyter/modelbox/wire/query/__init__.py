@@ -51,7 +51,7 @@ field that an experiment does not have makes every comparison false, ``!=``, ``n
 for it. Of several series under one key (numbers, text, bytes) the first of these kinds is meant.
 
 Patterns of ``~`` know literals, ``.``, ``[a-z]``, ``\d \w \s`` and their opposites, ``* + ? {2,3}``, ``|``, groups, ``^``, ``$`` and a
-leading ``(?i)``. They are matched in time linear in the text (:mod:`modelbox.wire.query.patterns`), and look at its first 2,048 characters.
+leading ``(?i)``. They are matched in time linear in the text (:mod:`modelbox.wire.query.regex`), and look at its first 2,048 characters.
 
 Sorting puts numbers before text before booleans, and NaN and what is not there at the end in both directions; of text the first 256
 characters count. Ties come newest first, as everything does without ``order by``.

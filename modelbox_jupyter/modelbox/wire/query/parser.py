@@ -28,7 +28,8 @@ from modelbox.wire.query.ast import (
 from modelbox.wire.query.fields import MAX_PATH, TIMES, duration_of, field_of, is_duration, is_text, number_of, status_of, time_of
 from modelbox.wire.query.lexer import Kind, Token, tokens_of
 from modelbox.wire.query.mistakes import mistake
-from modelbox.wire.query.patterns import Pattern, PatternError, glob, like, regex
+from modelbox.wire.query.patterns import Pattern, glob, like
+from modelbox.wire.query.regex import PatternError, regex
 
 __all__ = ["MAX_QUERY_CHARS", "parse"]
 

@@ -1,43 +1,30 @@
-r"""Patterns over text: regular expressions, LIKE and globs, matched in time linear in the text.
+r"""Patterns over text, matched in time linear in the text: the automaton behind them, and LIKE and globs.
 
 Python's ``re`` tries one way after another and can take years on ``(a+)+$``. Here a pattern is a graph of states, all of which that can be
-reached are followed at once; sets of states that were met before are remembered, so a step costs one look-up. There are no back-references
-and no look-around, which is what makes this possible.
-
-Unlike in Python, ``$`` is the very end, a newline there included.
+reached are followed at once; sets of states that were met before are remembered, so a step costs one look-up.
+:mod:`modelbox.wire.query.regex` makes such graphs of regular expressions.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import chain, repeat
 from typing import Final, TypeAlias
 
-__all__ = ["MAX_SUBJECT_CHARS", "Pattern", "PatternError", "glob", "like", "regex"]
+__all__ = ["MAX_SUBJECT_CHARS", "CharTest", "Pattern", "State", "glob", "like"]
 
 MAX_SUBJECT_CHARS: Final = 2048
 """How much of a text a pattern looks at."""
 
-_MAX_STATES: Final = 500
-_MAX_REPEATS: Final = 100
-_MAX_DEPTH: Final = 20
 _MAX_REMEMBERED: Final = 10_000
 
 CharTest: TypeAlias = Callable[[str], bool]
-
-
-class PatternError(ValueError):
-    """The pattern is wrong at index `at`."""
-
-    def __init__(self, at: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.at = at
+"""Tells whether a character is one of those that are meant."""
 
 
 @dataclass(slots=True, eq=False)
-class _State:
+class State:
     """Leads to `after` for free when `test` is ``None``, else over one character; `at_start`, `at_end`: may be passed there only."""
 
-    after: "list[_State]" = field(default_factory=list)
+    after: "list[State]" = field(default_factory=list)
     test: CharTest | None = None
     at_start: bool = False
     at_end: bool = False
@@ -45,7 +32,7 @@ class _State:
     """What is reached behind its character, remembered."""
 
 
-_States: TypeAlias = frozenset[_State]
+_States: TypeAlias = frozenset[State]
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +60,7 @@ class Pattern:
         What every text that matches begins with.
     """
 
-    def __init__(self, kind: str, source: str, start: _State, accept: _State, *, ignore_case: bool = False, prefix: str = "") -> None:
+    def __init__(self, kind: str, source: str, start: State, accept: State, *, ignore_case: bool = False, prefix: str = "") -> None:
         self.kind = kind
         self.source = source
         self.prefix = prefix
@@ -134,15 +121,15 @@ class Pattern:
             self._nodes[states] = _Node(states, self._accept in states)
         return self._nodes[states]
 
-    def _waiting(self, states: Iterable[_State], *, at_start: bool = False) -> _States:
+    def _waiting(self, states: Iterable[State], *, at_start: bool = False) -> _States:
         """Return the states that are reached without reading, and that wait for a character or the end, or accept."""
         reached = _reached(states, at_start=at_start)
         return frozenset(state for state in reached if state.test is not None or state.at_end or state is self._accept)
 
 
-def _reached(states: Iterable[_State], *, at_start: bool = False, at_end: bool = False) -> _States:
+def _reached(states: Iterable[State], *, at_start: bool = False, at_end: bool = False) -> _States:
     """Return the states and all that are reached from them without reading a character."""
-    seen: set[_State] = set()
+    seen: set[State] = set()
     waiting = list(states)
     while waiting:
         state = waiting.pop()
@@ -169,7 +156,7 @@ def glob(source: str) -> Pattern:
 
 
 def _wildcards(kind: str, source: str, *, any_text: str, any_char: str, escape: str) -> Pattern:
-    start = _State(at_start=True)
+    start = State(at_start=True)
     state, prefix, literal = start, "", True
     at = 0
     while at < len(source):
@@ -182,265 +169,20 @@ def _wildcards(kind: str, source: str, *, any_text: str, any_char: str, escape: 
         wild = not escaped and char in {any_text, any_char}
         literal = literal and not wild
         prefix += char if literal else ""
-        read = _State(test=_anything if wild else char.__eq__)
+        read = State(test=_anything if wild else char.__eq__)
         if wild and char == any_text:
-            loop = _State(after=[read])
+            loop = State(after=[read])
             read.after = [loop]
             state.after.append(loop)
             state = loop
         else:
             state.after.append(read)
-            state = _State()
+            state = State()
             read.after = [state]
-    accept = _State()
-    state.after.append(_State(after=[accept], at_end=True))
+    accept = State()
+    state.after.append(State(after=[accept], at_end=True))
     return Pattern(kind, source, start, accept, prefix=prefix)
 
 
 def _anything(char: str) -> bool:
     return bool(char)
-
-
-# --- regular expressions -----------------------------------------------------------------------------------------------------------------
-
-
-def regex(source: str) -> Pattern:
-    """Return the pattern of a regular expression, which may be found anywhere in the text.
-
-    Raises
-    ------
-    PatternError
-        It is malformed, too large, or uses what cannot be matched in linear time.
-    """
-    ignore_case = source.startswith("(?i)")
-    builder = _Builder(source, 4 if ignore_case else 0, ignore_case=ignore_case)
-    return Pattern("regex", source, *builder.whole(), ignore_case=ignore_case)
-
-
-_Fragment: TypeAlias = tuple[_State, _State]
-
-_CLASSES: dict[str, CharTest] = {
-    "d": str.isdecimal,
-    "w": lambda char: char.isalnum() or char == "_",
-    "s": str.isspace,
-    "D": lambda char: not char.isdecimal(),
-    "W": lambda char: not (char.isalnum() or char == "_"),
-    "S": lambda char: not char.isspace(),
-}
-_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
-
-
-class _Builder:
-    """Recursive descent over a regular expression; each part becomes a fragment with one way in and one way out."""
-
-    def __init__(self, source: str, at: int, *, ignore_case: bool) -> None:
-        self._source = source
-        self._at = at
-        self._ignore_case = ignore_case
-        self._depth = 0
-        self._count = 0
-
-    def whole(self) -> _Fragment:
-        fragment = self._alternatives()
-        if self._at < len(self._source):
-            raise PatternError(self._at, "')' closes no group: write '\\)' for the character.")
-        return fragment
-
-    def _state(self, *, after: _State | None = None, test: CharTest | None = None, at_start: bool = False, at_end: bool = False) -> _State:
-        self._count += 1
-        if self._count > _MAX_STATES:
-            raise PatternError(self._at, f"the pattern is too large: at most {_MAX_STATES} characters and repeats are followed.")
-        return _State([] if after is None else [after], test, at_start, at_end)
-
-    def _next(self) -> str:
-        return self._source[self._at] if self._at < len(self._source) else ""
-
-    def _takes(self, char: str) -> bool:
-        taken = self._source.startswith(char, self._at)
-        self._at += len(char) if taken else 0
-        return taken
-
-    def _alternatives(self) -> _Fragment:
-        start, end = self._sequence()
-        if self._next() != "|":
-            return start, end
-        fork, join = self._state(after=start), self._state()
-        end.after.append(join)
-        while self._takes("|"):
-            start, end = self._sequence()
-            fork.after.append(start)
-            end.after.append(join)
-        return fork, join
-
-    def _sequence(self) -> _Fragment:
-        start = end = self._state()
-        while self._next() not in {"", "|", ")"}:
-            first, last = self._repeated()
-            end.after.append(first)
-            end = last
-        return start, end
-
-    def _repeated(self) -> _Fragment:
-        begins = self._at
-        fragment = self._atom()
-        ends = self._at
-        bounds = self._bounds()
-        if bounds is None:
-            return fragment
-        if self._source[begins] in {"^", "$"}:
-            raise PatternError(ends, "a place in the text cannot be repeated: remove the repeat.")
-        if self._next() in {"*", "+", "?"} or self._opens_bounds():
-            raise PatternError(self._at, "a repeat of a repeat is not supported: put the first one into a group.")
-        low, high = bounds
-        resume = self._at
-        # Every copy but the first is read anew from the source: graphs have no cheap copy.
-        copies = chain([fragment], (self._again(begins, ends) for _ in repeat(None)))
-        start = end = self._state()
-        for copy in range(low if high is None else high):
-            first, last = next(copies)
-            end.after.append(first)
-            if copy >= low:
-                skip = self._state()
-                last.after.append(skip)
-                end.after.append(skip)
-                last = skip
-            end = last
-        if high is None:
-            first, last = next(copies)
-            loop = self._state(after=first)
-            last.after.append(loop)
-            end.after.append(loop)
-            end = self._state()
-            loop.after.append(end)
-        self._at = resume
-        return start, end
-
-    def _again(self, begins: int, ends: int) -> _Fragment:
-        self._at = begins
-        fragment = self._atom()
-        if self._at != ends:
-            raise PatternError(begins, "this part cannot be repeated.")
-        return fragment
-
-    def _bounds(self) -> tuple[int, int | None] | None:
-        if self._takes("*"):
-            return 0, None
-        if self._takes("+"):
-            return 1, None
-        if self._takes("?"):
-            return 0, 1
-        if not self._opens_bounds():
-            return None
-        at = self._at
-        close = self._source.index("}", at)
-        low, comma, high = self._source[at + 1 : close].partition(",")
-        self._at = close + 1
-        least = int(low or "0")
-        most = (int(high) if high else None) if comma else least
-        if max(least, most or 0) > _MAX_REPEATS or (most is not None and most < least):
-            raise PatternError(at, f"a repeat goes from a number to no smaller one, at most {_MAX_REPEATS}.")
-        return least, most
-
-    def _opens_bounds(self) -> bool:
-        """Tell whether ``{2}``, ``{2,}``, ``{,3}`` or ``{2,3}`` comes next; any other brace is a character."""
-        if self._next() != "{":
-            return False
-        close = self._source.find("}", self._at, self._at + 16)
-        if close < 0:
-            return False
-        low, comma, high = self._source[self._at + 1 : close].partition(",")
-        return bool(low or comma) and all(not part or (part.isascii() and part.isdecimal()) for part in (low, high))
-
-    def _atom(self) -> _Fragment:
-        at = self._at
-        char = self._source[at]
-        self._at += 1
-        match char:
-            case "(":
-                return self._group(at)
-            case "[":
-                return self._reads(self._class(at))
-            case ".":
-                return self._reads(lambda read: read != "\n")
-            case "^" | "$":
-                last = self._state()
-                return self._state(after=last, at_start=char == "^", at_end=char == "$"), last
-            case "*" | "+" | "?":
-                raise PatternError(at, f"there is nothing for '{char}' to repeat: write '\\{char}' for the character.")
-            case "\\":
-                return self._reads(self._escaped(at))
-            case _:
-                return self._reads(self._is(char))
-
-    def _reads(self, test: CharTest) -> _Fragment:
-        last = self._state()
-        return self._state(after=last, test=test), last
-
-    def _group(self, at: int) -> _Fragment:
-        if self._next() == "?" and not self._takes("?:"):
-            raise PatternError(at, "of the groups that begin with '(?' only '(?:' is supported, and '(?i)' at the very beginning.")
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            raise PatternError(at, f"groups nest deeper than {_MAX_DEPTH} levels.")
-        fragment = self._alternatives()
-        if not self._takes(")"):
-            raise PatternError(at, "this group is not closed: write '\\(' for the character.")
-        self._depth -= 1
-        return fragment
-
-    def _is(self, char: str) -> CharTest:
-        # A few characters have lower cases of two characters; they are compared as they are.
-        return (char.lower() if self._ignore_case else char).__eq__
-
-    def _escaped(self, at: int) -> CharTest:
-        char = self._next()
-        self._at += 1
-        if char in _CLASSES:
-            return _CLASSES[char]
-        return self._is(self._literal(char, at))
-
-    @staticmethod
-    def _literal(char: str, at: int) -> str:
-        if char in _CONTROLS:
-            return _CONTROLS[char]
-        if not char or char.isalnum():
-            raise PatternError(at, f"'\\{char}' is not supported: of escapes there are \\d \\w \\s \\D \\W \\S \\n \\t and those of signs.")
-        return char
-
-    def _class(self, at: int) -> CharTest:
-        negated = self._takes("^")
-        tests: list[CharTest] = []
-        first = True
-        while first or self._next() != "]":
-            first = False
-            item = self._class_item(at)
-            if not isinstance(item, str):
-                tests.append(item)
-                continue
-            high: str | CharTest = item
-            if self._next() == "-" and self._source[self._at + 1 : self._at + 2] not in {"]", ""}:
-                self._at += 1
-                high = self._class_item(at)
-            if not isinstance(high, str) or high < item:
-                raise PatternError(at, "this class has a range that ends before it begins.")
-            tests += self._range(item, high)
-        self._at += 1
-        return lambda char: any(test(char) for test in tests) is not negated
-
-    def _class_item(self, at: int) -> str | CharTest:
-        """Return the next character of a class, or the test of a class within it."""
-        char = self._next()
-        if not char:
-            raise PatternError(at, "this class is not closed: write '\\[' for the character.")
-        self._at += 1
-        if char != "\\":
-            return char
-        char = self._next()
-        self._at += 1
-        return _CLASSES.get(char) or self._literal(char, at)
-
-    def _range(self, low: str, high: str) -> list[CharTest]:
-        if not self._ignore_case:
-            return [lambda char: low <= char <= high]
-        # The text is in lower case: a letter is in the range when either of its cases is.
-        return [lambda char: low <= char <= high or low <= char.upper() <= high or low <= char.title() <= high]
