@@ -8,7 +8,7 @@ import * as React from 'react';
 import type { Run } from './decode';
 import type { PanelState } from './panel';
 import { RunDetails } from './runDetails';
-import { formatAge, formatNumber, groupRuns, mainMetrics } from './runs';
+import { differences, formatAge, formatNumber, groupRuns, mainMetrics } from './runs';
 
 /** What people can do in the panel. Functions that return text return what happened. */
 export interface PanelActions {
@@ -30,6 +30,7 @@ export function PanelView(props: PanelState & PanelActions): React.JSX.Element {
   const [filter, setFilter] = React.useState('');
   const [open, setOpen] = React.useState<string>();
   const groups = React.useMemo(() => groupRuns(runs ?? [], filter), [runs, filter]);
+  const apart = React.useMemo(() => differences(runs ?? []), [runs]);
   const shown = groups.reduce((total, group) => total + group.runs.length, 0);
   const now = new Date();
   return (
@@ -69,6 +70,7 @@ export function PanelView(props: PanelState & PanelActions): React.JSX.Element {
                 <RunItem
                   key={run.id}
                   run={run}
+                  differences={apart.get(run.id) ?? []}
                   now={now}
                   isOpen={open === run.id}
                   onToggle={() => setOpen(open === run.id ? undefined : run.id)}
@@ -110,13 +112,14 @@ function Empty({ onInsert, onCopy }: PanelActions): React.JSX.Element {
 
 interface RunItemProps {
   readonly run: Run;
+  readonly differences: readonly (readonly [string, string])[];
   readonly now: Date;
   readonly isOpen: boolean;
   readonly onToggle: () => void;
   readonly actions: PanelActions;
 }
 
-function RunItem({ run, now, isOpen, onToggle, actions }: RunItemProps): React.JSX.Element {
+function RunItem({ run, differences: params, now, isOpen, onToggle, actions }: RunItemProps): React.JSX.Element {
   const metrics = mainMetrics(run);
   const detailsId = `mb-run-${run.id}`;
   return (
@@ -129,6 +132,15 @@ function RunItem({ run, now, isOpen, onToggle, actions }: RunItemProps): React.J
         <time className="mb-Run-age" dateTime={run.startedAt.toISOString()} title={run.startedAt.toLocaleString()}>
           {formatAge(run.startedAt, now)}
         </time>
+        {params.length > 0 && (
+          <span className="mb-Run-params">
+            {params.map(([name, value]) => (
+              <span key={name} title={`${name} = ${value}`}>
+                {name}={value}
+              </span>
+            ))}
+          </span>
+        )}
         {metrics.length > 0 && (
           <span className="mb-Run-metrics">
             {metrics.map(metric => (

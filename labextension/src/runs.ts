@@ -45,6 +45,28 @@ export function entries(run: Run, prefix: string): [string, unknown][] {
     .sort(([a], [b]) => a.localeCompare(b));
 }
 
+/**
+ * What tells runs of one name apart: the parameters in which they differ, by run id.
+ *
+ * A search starts the same name over and over; its parameters are what people look for.
+ */
+export function differences(runs: readonly Run[], atMost = 3): ReadonlyMap<string, readonly (readonly [string, string])[]> {
+  const values = new Map<string, Map<string, Set<string>>>();
+  for (const run of runs) {
+    const ofName = values.get(run.name) ?? new Map<string, Set<string>>();
+    values.set(run.name, ofName);
+    for (const [name, value] of entries(run, 'params.')) {
+      ofName.set(name, (ofName.get(name) ?? new Set()).add(formatValue(value)));
+    }
+  }
+  return new Map(
+    runs.map(run => {
+      const params = entries(run, 'params.').filter(([name]) => (values.get(run.name)?.get(name)?.size ?? 0) > 1);
+      return [run.id, params.slice(0, atMost).map(([name, value]) => [name, formatValue(value)] as const)];
+    })
+  );
+}
+
 /** Tags of a run. */
 export function tags(run: Run): string[] {
   return entries(run, 'tags.')

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { MetricSummary, Run } from '../src/decode';
-import { codeFor, formatAge, formatDuration, formatNumber, formatValue, groupRuns, mainMetrics, tags } from '../src/runs';
+import { codeFor, differences, formatAge, formatDuration, formatNumber, formatValue, groupRuns, mainMetrics, tags } from '../src/runs';
 
 function run(change: Partial<Run> = {}): Run {
   return {
@@ -48,6 +48,20 @@ it('scores and held-out data come first among metrics, text never', () => {
   const metrics = ['z', 'train/loss', 'val/loss @1', 'accuracy', 'val/accuracy'].map(key => metric(key));
   const chosen = mainMetrics(run({ metrics: [...metrics, metric('test/accuracy', 'text')] }), 3);
   expect(chosen.map(one => one.key)).toEqual(['val/accuracy', 'accuracy', 'val/loss @1']);
+});
+
+it('runs of one name are told apart by the parameters in which they differ', () => {
+  const params = (lr: number): ReadonlyMap<string, unknown> =>
+    new Map<string, unknown>([
+      ['params.lr', lr],
+      ['params.epochs', 15]
+    ]);
+  const runs = [run({ id: 'a', metadata: params(0.1) }), run({ id: 'b', metadata: params(0.2) }), run({ id: 'c', name: 'other' })];
+  expect([...differences(runs)]).toEqual([
+    ['a', [['lr', '0.1']]],
+    ['b', [['lr', '0.2']]],
+    ['c', []]
+  ]);
 });
 
 it('a tag that was set to false is none', () => expect(tags(run())).toEqual(['baseline']));

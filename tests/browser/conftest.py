@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import BrowserContext
 
 from modelbox_server.testing.browser import LabPage, new_profile, open_lab, running_chromium
-from modelbox_server.testing.jupyter import JupyterProcess, running_jupyter
+from modelbox_server.testing.lab import Lab, running_lab
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,13 +23,13 @@ def profile() -> Iterator[BrowserContext]:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]:
-    with running_jupyter(tmp_path_factory.mktemp("lab"), base_url="/user/a%20b/") as process:
-        yield process
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with running_lab(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
 
 
 @pytest.fixture
-def shown(profile: BrowserContext, lab: JupyterProcess) -> Iterator[LabPage]:
+def shown(profile: BrowserContext, lab: Lab) -> Iterator[LabPage]:
     """The lab in a page of its own; no request may have gone to another host."""
     with open_lab(profile, lab) as page:
         yield page

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from modelbox_server.testing.browser import LabPage, open_lab
-from modelbox_server.testing.jupyter import JupyterProcess
+from modelbox_server.testing.lab import Lab
 
 MIME = "application/vnd.vegalite.v6+json"
 METRIC = "val/loss @1"
@@ -51,26 +51,14 @@ def notebook(path: Path, data: Json, metadata: Json | None = None) -> str:
     return path.name
 
 
-def trust(lab: JupyterProcess, name: str) -> None:
+def trust(lab: Lab, name: str) -> None:
     """Say that the notebook is ours, as `jupyter trust` does."""
     status, _ = lab.request("POST", f"api/contents/{name}/trust", {})
     assert status == 201
 
 
-def open_output(shown: LabPage, name: str) -> None:
-    """Show a notebook without a kernel."""
-    shown.page.evaluate(
-        """async path => {
-          const kernelPreference = { shouldStart: false, autoStartDefault: false };
-          const widget = await window.jupyterapp.commands.execute('docmanager:open', { path, kernelPreference });
-          await widget.context.ready;
-        }""",
-        name,
-    )
-
-
 @pytest.fixture
-def running(lab: JupyterProcess) -> JupyterProcess:
+def running(lab: Lab) -> Lab:
     """An experiment that runs, with three points, fed by nobody but the test."""
     lab.request("DELETE", f"modelbox/api/v1/experiments/{EXPERIMENT}")
     lab.api("POST", "experiments", {"name": "followed", "id": EXPERIMENT, "namespace": "équipe/vision"})
@@ -78,32 +66,32 @@ def running(lab: JupyterProcess) -> JupyterProcess:
     return lab
 
 
-def log(lab: JupyterProcess, values: list[float | str], first_step: int = 0) -> None:
+def log(lab: Lab, values: list[float | str], first_step: int = 0) -> None:
     steps = list(range(first_step, first_step + len(values)))
     lab.api("POST", "metrics", {"series": [{"object_id": EXPERIMENT, "key": METRIC, "values": values, "steps": steps}]})
 
 
-def test_a_chart_is_drawn_and_its_labels_are_literal(shown: LabPage, lab: JupyterProcess) -> None:
+def test_a_chart_is_drawn_and_its_labels_are_literal(shown: LabPage, lab: Lab) -> None:
     name = notebook(lab.notebooks / "plain.ipynb", {MIME: spec([row(0, 1.0), row(1, None), row(2, 0.5)]), "text/plain": "chart"})
     trust(lab, name)
-    open_output(shown, name)
+    shown.open_without_kernel(name)
     expect(shown.charts()).to_have_count(1)
     expect(shown.page.locator(".mb-Chart")).to_contain_text("a <b> 'run'")
     shown.screenshot("chart plain", shown.page.locator(".jp-Notebook"))
 
 
-def test_our_renderer_wins_over_a_widget_view_in_the_same_bundle(shown: LabPage, lab: JupyterProcess) -> None:
+def test_our_renderer_wins_over_a_widget_view_in_the_same_bundle(shown: LabPage, lab: Lab) -> None:
     widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "0" * 32, "version_major": 2, "version_minor": 0}}
     name = notebook(lab.notebooks / "both.ipynb", {**widget, MIME: spec([row(0, 1.0)]), "image/png": "aGVsbG8="})
     trust(lab, name)
-    open_output(shown, name)
+    shown.open_without_kernel(name)
     expect(shown.charts()).to_have_count(1)
 
 
-def test_a_running_experiment_is_followed_with_no_kernel_until_it_ends(shown: LabPage, running: JupyterProcess) -> None:
+def test_a_running_experiment_is_followed_with_no_kernel_until_it_ends(shown: LabPage, running: Lab) -> None:
     name = notebook(running.notebooks / "live.ipynb", {MIME: spec([row(0, 1.0, "my run")])}, live())
     trust(running, name)
-    open_output(shown, name)
+    shown.open_without_kernel(name)
     points = shown.charts().locator(".mark-symbol.role-mark path")
     expect(points).to_have_count(3)
     expect(shown.page.locator(".mb-Chart-status")).to_have_text("live")
@@ -119,31 +107,31 @@ def test_a_running_experiment_is_followed_with_no_kernel_until_it_ends(shown: La
     assert kernels == []
 
 
-def test_a_long_experiment_is_drawn_thinned(shown: LabPage, running: JupyterProcess) -> None:
+def test_a_long_experiment_is_drawn_thinned(shown: LabPage, running: Lab) -> None:
     log(running, [float(i % 97) for i in range(50_000)], first_step=3)
     asked: list[Json] = []
     shown.page.on("request", lambda request: asked.append(request.post_data_json) if "metrics/read" in request.url else None)
     name = notebook(running.notebooks / "long.ipynb", {MIME: spec([], mark="line")}, live())
     trust(running, name)
-    open_output(shown, name)
+    shown.open_without_kernel(name)
     expect(shown.charts().locator(".mark-line path").first).to_be_visible()
     assert asked
     assert all(query["max_points"] == 2000 for query in asked)
 
 
-def test_an_experiment_that_is_gone_leaves_its_last_picture_and_a_sentence(shown: LabPage, running: JupyterProcess) -> None:
+def test_an_experiment_that_is_gone_leaves_its_last_picture_and_a_sentence(shown: LabPage, running: Lab) -> None:
     running.api("DELETE", f"experiments/{EXPERIMENT}")
     name = notebook(running.notebooks / "gone.ipynb", {MIME: spec([row(0, 1.0), row(1, 0.5)])}, live())
     trust(running, name)
-    open_output(shown, name)
+    shown.open_without_kernel(name)
     expect(shown.page.locator(".mb-Chart-status")).to_contain_text("not followed")
     expect(shown.charts().locator(".mark-symbol.role-mark path")).to_have_count(2)
 
 
-def test_charts_follow_the_theme(shown: LabPage, lab: JupyterProcess) -> None:
+def test_charts_follow_the_theme(shown: LabPage, lab: Lab) -> None:
     name = notebook(lab.notebooks / "dark.ipynb", {MIME: spec([row(0, 1.0), row(1, 2.0)])})
     trust(lab, name)
-    open_output(shown, name)
+    shown.open_without_kernel(name)
     label = shown.charts().locator(".role-axis-label text").first
     light = label.get_attribute("fill")
     with shown.theme("JupyterLab Dark"):
@@ -151,10 +139,10 @@ def test_charts_follow_the_theme(shown: LabPage, lab: JupyterProcess) -> None:
         shown.screenshot("chart dark", shown.page.locator(".jp-Notebook"))
 
 
-def test_a_chart_as_wide_as_its_container_follows_it(shown: LabPage, lab: JupyterProcess) -> None:
+def test_a_chart_as_wide_as_its_container_follows_it(shown: LabPage, lab: Lab) -> None:
     name = notebook(lab.notebooks / "wide.ipynb", {MIME: spec([row(0, 1.0), row(1, 2.0)], width="container")})
     trust(lab, name)
-    open_output(shown, name)
+    shown.open_without_kernel(name)
     shown.charts().wait_for()
     wide = shown.charts().bounding_box()
     shown.page.set_viewport_size({"width": 900, "height": 900})
@@ -163,7 +151,7 @@ def test_a_chart_as_wide_as_its_container_follows_it(shown: LabPage, lab: Jupyte
     )
 
 
-def test_a_notebook_that_is_not_trusted_reaches_nothing_outside_itself(profile: BrowserContext, running: JupyterProcess) -> None:
+def test_a_notebook_that_is_not_trusted_reaches_nothing_outside_itself(profile: BrowserContext, running: Lab) -> None:
     """Neither data nor pictures from elsewhere, nor questions to the server, nor generated JavaScript."""
     marker = "https://evil.invalid/steal"
     evil = spec(
@@ -181,7 +169,7 @@ def test_a_notebook_that_is_not_trusted_reaches_nothing_outside_itself(profile: 
         with open_lab(profile, running) as shown:
             asked: list[str] = []
             shown.page.on("request", lambda request, asked=asked: asked.append(request.url))
-            open_output(shown, notebook(running.notebooks / f"evil{i}.ipynb", {MIME: chart}, live()))
+            shown.open_without_kernel(notebook(running.notebooks / f"evil{i}.ipynb", {MIME: chart}, live()))
             shown.page.locator(".mb-Chart").wait_for()
             shown.page.wait_for_timeout(1500)
             assert shown.page.evaluate("() => window.owned") is None
@@ -189,8 +177,8 @@ def test_a_notebook_that_is_not_trusted_reaches_nothing_outside_itself(profile: 
             assert not [url for url in asked if "modelbox/api" in url and "frames" not in url], json.dumps(asked)
 
 
-def test_an_output_that_is_no_chart_says_so(shown: LabPage, lab: JupyterProcess) -> None:
+def test_an_output_that_is_no_chart_says_so(shown: LabPage, lab: Lab) -> None:
     name = notebook(lab.notebooks / "broken.ipynb", {MIME: {"mark": "no such mark", "data": {"values": []}}})
     trust(lab, name)
-    open_output(shown, name)
+    shown.open_without_kernel(name)
     expect(shown.page.locator(".mb-Chart-error")).to_contain_text("The chart could not be drawn:")

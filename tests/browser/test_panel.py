@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from modelbox_server.testing.browser import LabPage
-from modelbox_server.testing.jupyter import JupyterProcess
+from modelbox_server.testing.lab import Lab
 
 NAMESPACE = "équipe/vision"
 METRIC = "val/loss @1"
@@ -12,7 +12,7 @@ HOSTILE = "<img src=x onerror=alert(1)> ' \" run"
 
 
 @pytest.fixture(scope="module")
-def runs(lab: JupyterProcess) -> dict[str, str]:
+def runs(lab: Lab) -> dict[str, str]:
     """Runs of each status, by name."""
     ids = {}
     for i, (name, status) in enumerate([("alpha", "finished"), ("beta", "failed"), (HOSTILE, "interrupted"), ("gamma", "running")]):
@@ -48,7 +48,7 @@ def test_runs_are_listed_with_status_age_and_main_metrics(shown: LabPage, runs: 
     shown.screenshot("panel light")
 
 
-def test_a_new_run_appears_by_itself(shown: LabPage, lab: JupyterProcess, runs: dict[str, str]) -> None:
+def test_a_new_run_appears_by_itself(shown: LabPage, lab: Lab, runs: dict[str, str]) -> None:
     panel = shown.show_panel()
     expect(panel.locator(".mb-Run")).to_have_count(len(runs))
     lab.api("POST", "experiments", {"name": "late", "id": "f" * 40, "namespace": NAMESPACE})

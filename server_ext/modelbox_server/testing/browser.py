@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, sync_playwright
 
-from modelbox_server.testing.jupyter import JupyterProcess
+from modelbox_server.testing.lab import Lab
 
 __all__ = ["SCREENSHOTS_VARIABLE", "LabPage", "new_profile", "open_lab", "running_chromium"]
 
@@ -24,14 +24,24 @@ _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
 _LONG_MS = 120_000
 
-# Results of commands must not travel back to Python (some of them never end being serialised): hence `void`.
-_OPEN_AND_READY = """async path => {
-  const app = window.jupyterapp;
-  await app.restored;
-  const widget = await app.commands.execute('docmanager:open', { path });
-  await widget.context.ready;
-  await widget.sessionContext.ready;
-  await widget.sessionContext.session?.kernel?.info;
+# Results of commands must not travel back to Python (some of them never end being serialised): hence `void`. Nor is anything awaited in
+# the page, where no time limit would end it: the page is asked whether it got there.
+_OPEN = """([path, kernelPreference]) => {
+  void window.jupyterapp.commands.execute('docmanager:open', { path, ...kernelPreference });
+}"""
+_NO_KERNEL = {"kernelPreference": {"shouldStart": False, "canStart": False, "autoStartDefault": False}}
+_IS_OPEN = """path => {
+  const widget = window.jupyterapp.shell.currentWidget;
+  return widget?.context?.path === path && widget.context.isReady && widget.content.widgets?.length > 0;
+}"""
+_HAS_KERNEL = "() => window.jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status === 'idle'"
+# Cells far outside the window have no nodes to look at until they are scrolled to.
+_SHOW_CELL = """source => {
+  const content = window.jupyterapp.shell.currentWidget.content;
+  const at = Array.from(content.model.cells).findIndex(cell => cell.sharedModel.getSource().includes(source));
+  content.activeCellIndex = at;
+  void content.scrollToItem(at, 'start');
+  return at;
 }"""
 _RUN_ALL = "() => { void window.jupyterapp.commands.execute('notebook:run-all-cells'); }"
 _ALL_RAN = """() => {
@@ -56,13 +66,12 @@ class LabPage:
         The server behind it.
     """
 
-    def __init__(self, page: Page, lab: JupyterProcess) -> None:
+    def __init__(self, page: Page, lab: Lab) -> None:
         self.page = page
         self.lab = lab
         self.foreign_requests: list[str] = []
         self.errors: list[str] = []
-        host = urlsplit(lab.url).netloc
-        page.on("request", lambda request: self._note_request(request.url, host))
+        page.on("request", lambda request: self._note_request(request.url))
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
@@ -75,7 +84,20 @@ class LabPage:
 
     def open_notebook(self, path: str) -> None:
         """Show a notebook of the lab, with its kernel started."""
-        self.page.evaluate(_OPEN_AND_READY, path)
+        self.page.evaluate(_OPEN, [path, {}])
+        self.page.wait_for_function(_IS_OPEN, arg=path)
+        self.page.wait_for_function(_HAS_KERNEL, timeout=_LONG_MS)
+
+    def open_without_kernel(self, path: str) -> None:
+        """Show a notebook of the lab without starting a kernel for it."""
+        self.page.evaluate(_OPEN, [path, _NO_KERNEL])
+        self.page.wait_for_function(_IS_OPEN, arg=path)
+
+    def output_of(self, source: str) -> Locator:
+        """Scroll to the first cell that contains `source` and return its output."""
+        at: int = self.page.evaluate(_SHOW_CELL, source)
+        assert at >= 0, f"no cell contains {source!r}"
+        return self.page.locator(f".jp-Cell[data-windowed-list-index='{at}'] .jp-OutputArea")
 
     def run_all(self) -> None:
         """Start running all cells of the notebook in front."""
@@ -115,6 +137,14 @@ class LabPage:
         yield
         self._change_theme(before)
 
+    @contextmanager
+    def tall(self, height: int = 1600) -> Iterator[None]:
+        """Make the window tall enough for long outputs until the block is left."""
+        before = self.page.viewport_size or {"width": 1400, "height": 900}
+        self.page.set_viewport_size({"width": before["width"], "height": height})
+        yield
+        self.page.set_viewport_size(before)
+
     def screenshot(self, name: str, of: Locator | None = None) -> None:
         """Keep a picture of the page, or of a part of it, where screenshots are wanted."""
         folder = os.environ.get(SCREENSHOTS_VARIABLE)
@@ -130,9 +160,9 @@ class LabPage:
         self.page.evaluate("theme => { void window.jupyterapp.commands.execute('apputils:change-theme', { theme }); }", name)
         self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=name)
 
-    def _note_request(self, url: str, host: str) -> None:
+    def _note_request(self, url: str) -> None:
         parts = urlsplit(url)
-        if parts.scheme in {"http", "https", "ws", "wss"} and parts.netloc != host:
+        if parts.scheme in {"http", "https", "ws", "wss"} and parts.netloc != self.lab.host:
             self.foreign_requests.append(url)
 
     def _note_console(self, message: ConsoleMessage) -> None:
@@ -171,7 +201,7 @@ def new_profile(browser: Browser, *, width: int = 1400, height: int = 900) -> It
 
 
 @contextmanager
-def open_lab(profile: BrowserContext, lab: JupyterProcess) -> Iterator[LabPage]:
+def open_lab(profile: BrowserContext, lab: Lab) -> Iterator[LabPage]:
     """Show `lab` in a page of its own until the block is left."""
     page = profile.new_page()
     try:
