@@ -27,6 +27,9 @@ _WORKERS = 4
 """Threads that carry out requests. More of them would not make SQLite faster, and each that computes in Python holds up the event loop's
 turn at the interpreter lock by some milliseconds."""
 
+_INGEST_WORKERS = 2
+"""Threads that take batches of points: while one writes, the other decodes the next."""
+
 _READY_MEMORY_S = 1.0
 
 
@@ -89,6 +92,7 @@ class Face:
         self.gate = gate
         self._holder = ServiceHolder(open_services)
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="modelbox-http")
+        self._ingest_pool = ThreadPoolExecutor(_INGEST_WORKERS, thread_name_prefix="modelbox-ingest")
         self._checked_at_s = float("-inf")
         self._problem: ModelBoxError | None = None
         self._under_way: set[str] = set()
@@ -97,6 +101,10 @@ class Face:
     def services(self) -> Services:
         """Return the services; only from within :meth:`run`."""
         return self._holder.get()
+
+    async def ingest(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do as :meth:`run`, in threads that only ingest uses: a store takes one batch at a time, and readers must not queue behind it."""
+        return await asyncio.get_running_loop().run_in_executor(self._ingest_pool, lambda: function(*args, **kwargs))
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` in a worker thread and return what it returns."""
@@ -152,5 +160,6 @@ class Face:
         """Let requests that are under way end, then close the services."""
         loop = asyncio.get_running_loop()
         # The pool's own threads cannot wait for themselves to end.
+        await loop.run_in_executor(None, self._ingest_pool.shutdown)
         await loop.run_in_executor(None, self._pool.shutdown)
         await loop.run_in_executor(None, self._holder.close)

@@ -51,7 +51,7 @@ class IngestExchange(Exchange):
 
     async def answer(self) -> None:
         """Append."""
-        await self.handler.send(await self.handler.face.run(self._work))
+        await self.handler.send(await self.handler.face.ingest(self._work))
 
     def _work(self) -> bytes:
         body = memoryview(self._body)
