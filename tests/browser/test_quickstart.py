@@ -36,7 +36,10 @@ def test_a_live_chart_grows_while_the_cells_train(shown: LabPage) -> None:
     shown.page.wait_for_function(
         "early => document.querySelectorAll('.mb-Chart')[1].querySelectorAll('.mark-line path').length > early", arg=early
     )
-    shown.screenshot("live chart", search)
+    shown.show_panel()
+    output = shown.output_of("for learning_rate, hidden, seed in product(")
+    expect(output.locator("svg.marks")).to_be_in_viewport()
+    shown.screenshot("live")
 
 
 def test_every_cell_runs_without_an_error(shown: LabPage) -> None:
