@@ -5,7 +5,7 @@ that users chose (runs, metrics, parameters) are only ever *values* of rows whos
 can neither break a field reference nor reach an expression.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import altair as alt
 import pandas as pd
@@ -72,7 +72,7 @@ def curves(
         require_metric(frame, metric)
         raise InvalidRequest(f"The metric {shortened(metric)} has no numbers in these runs: there is nothing to draw.")
     chosen = chosen.assign(x=x_values(chosen, axis))
-    position = alt.X("x:Q", title="step" if axis == "step" else "seconds")
+    position = _steps() if axis == "step" else alt.X("x:Q", title="seconds")
     if group is not None:
         return themed(_grouped(chosen, frame, [group] if isinstance(group, str) else list(group), kind, axis, position, metric))
     rows = _thinned(chosen, run_labels(frame))
@@ -88,18 +88,24 @@ def overview(points: pd.DataFrame, runs: pd.DataFrame, *, metrics: Sequence[str]
     if chosen.empty:
         return None
     labels = run_labels(runs)
-    rows = _thinned(chosen.assign(x=chosen["step"].astype("float64")), labels)
+    ranks = {metric: rank for rank, metric in enumerate(metrics)}
+    rows = [{**row, "rank": ranks[row["key"]]} for row in _thinned(chosen.assign(x=chosen["step"].astype("float64")), labels)]
     colour: alt.Color | None = None
     if len(labels) > _NAMED_COLOURS and colour_by is not None:
         scores = dict(zip(runs[ID].astype(str), numeric(runs[require_metric(runs, colour_by).last]), strict=True))
         rows = [{**row, "score": finite(scores[row["run_id"]])} for row in rows]
         colour = by_score("score:Q")
-    layer = _lines(rows, alt.X("x:Q", title="step"), list(labels.values()), colour=colour, size=(250, 150))
-    chart = layer.facet(facet=alt.Facet("key:N", title=None, sort=[clipped(metric) for metric in metrics]), columns=3)
+    layer = _lines(rows, _steps(), list(labels.values()), colour=colour, size=(250, 150))
+    # Sorted by a field of ours: Vega-Lite turns a list of names to sort by into an expression with these names in it.
+    chart = layer.facet(facet=alt.Facet("key:N", title=None, sort=alt.EncodingSortField(field="rank", op="min")), columns=3)
     if colour is not None and colour_by is not None:
         chart.title = heading(f"coloured by {clipped(colour_by, 60)}")
     chart.resolve = alt.Resolve(scale=alt.ScaleResolveMap(x="independent", y="independent"))
     return chart
+
+
+def _steps() -> alt.X:
+    return alt.X("x:Q", title="step", axis=alt.Axis(tickMinStep=1, format=",d"))
 
 
 # --- lines -------------------------------------------------------------------------------------------------------------------------------
@@ -146,7 +152,7 @@ def _grouped(
     for run_id, part in points.groupby(ID, sort=False):
         one = (part["x"].to_numpy(dtype="float64"), part["value"].to_numpy(dtype="float64"))
         members.setdefault(group_of[str(run_id)], []).append(one)
-    order = [name for name in dict.fromkeys(group_of.values()) if name in members]
+    order = [name for name in _in_order(runs, columns, group_of) if name in members]
     limit = max(50, _ROW_BUDGET // len(order))
     rows: Rows = []
     for name in order:
@@ -179,6 +185,15 @@ def _grouped(
     return alt.LayerChart(layer=[area.add_params(pinned), line]).properties(width=620, height=280, title=title)
 
 
+def _in_order(runs: pd.DataFrame, columns: list[str], group_of: Mapping[str, str]) -> list[str]:
+    """Return the groups by their values where these can be sorted, else as they come."""
+    try:
+        ordered = runs.sort_values(columns, kind="stable")
+    except TypeError:  # numbers and text in one column, dicts
+        ordered = runs
+    return list(dict.fromkeys(group_of[str(run_id)] for run_id in ordered[ID]))
+
+
 def _equation(column: str, value: Json) -> str:
     return f"{clipped(setting_name(column), 40)} = {value_text(value)}"
 
@@ -199,9 +214,9 @@ def _thinned(points: pd.DataFrame, labels: dict[str, str]) -> Rows:
         where_all, values = ordered["x"].to_numpy(dtype="float64"), ordered["value"].to_numpy(dtype="float64")
         at = kept(values, limit)
         about = f"{len(at)} of {len(values)} points" if len(at) < len(values) else f"{len(values)} points"
-        name, shown = labels[str(run_id)], clipped(str(key))
+        name = labels[str(run_id)]
         rows.extend(
-            {"run": name, "run_id": run_id, "key": shown, "x": where, "value": finite(value), "about": about}
+            {"run": name, "run_id": run_id, "key": key, "x": where, "value": finite(value), "about": about}
             for where, value in zip(where_all[at].tolist(), values[at].tolist(), strict=True)
         )
     return rows

@@ -105,8 +105,7 @@ class Comparison:
             mode = polarity(self.metrics[0])
             winner = None if mode is None else best_position(self.runs, self.metrics[0], mode)
             if winner is not None and mode is not None:
-                columns = require_metric(self.runs, self.metrics[0])
-                score = self.runs[columns.min if mode == "min" else columns.max].iloc[winner]
+                score = self.runs[require_metric(self.runs, self.metrics[0]).last].iloc[winner]
                 name = run_labels(self.runs)[str(self.runs[ID].iloc[winner])]
                 text += f" · best {clipped(self.metrics[0], 40)} {value_text(score)} ({clipped(name, 40)})"
         return text
@@ -134,7 +133,7 @@ class Comparison:
 
     def _html(self, head: list[str], rows: list[list[str]]) -> str:
         first_metric = len(head) - len(self.metrics)
-        winners = [None if (mode := polarity(m)) is None else best_position(self.runs, m, mode, by="last") for m in self.metrics]
+        winners = [None if (mode := polarity(m)) is None else best_position(self.runs, m, mode) for m in self.metrics]
         coloured = len(rows) <= len(COLOURS)
         body = []
         for at, row in enumerate(rows[:_MAX_ROWS]):

@@ -16,6 +16,7 @@ import anywidget
 import numpy as np
 import traitlets
 
+from modelbox.entities.records import Json
 from modelbox.entities.series import SeriesBlock
 from modelbox_widgets.live_spec import COLOURS, live_spec
 from modelbox_widgets.points import Floats, float_blocks, kept
@@ -54,17 +55,14 @@ class LiveChart(anywidget.AnyWidget):
         self._guard = threading.RLock()
         self._series: dict[tuple[str, str], tuple[Floats, Floats]] = {}
         self._number = 0
-        super().__init__()
-        self._snapshot = {"number": 0, "series": []}
-        self.name_runs(labels)
+        # In the message that opens the widget already: a page must not have to wait for the kernel, which is busy training.
+        super().__init__(_snapshot={"number": 0, "series": []}, _spec=_spec_of(labels), _runs=_runs_of(labels))
         self.on_msg(self._on_message)
 
     def name_runs(self, labels: Mapping[str, str]) -> None:
         """Set which runs there are, and what they are called."""
-        names = list(labels.values())
-        self._spec = live_spec([], runs=names)
-        colours = cycle(COLOURS)
-        self._runs = [{"id": run_id, "label": label, "colour": next(colours)} for run_id, label in labels.items()]
+        self._spec = _spec_of(labels)
+        self._runs = _runs_of(labels)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -119,3 +117,12 @@ class LiveChart(anywidget.AnyWidget):
             self.publish_snapshot()
         else:
             _log.warning("A live chart got a message that it does not know and ignored it.")
+
+
+def _spec_of(labels: Mapping[str, str]) -> dict[str, Json]:
+    return live_spec([], runs=list(labels.values()))
+
+
+def _runs_of(labels: Mapping[str, str]) -> list[dict[str, str]]:
+    colours = cycle(COLOURS)
+    return [{"id": run_id, "label": label, "colour": next(colours)} for run_id, label in labels.items()]

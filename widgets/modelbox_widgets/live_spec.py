@@ -45,6 +45,7 @@ NEUTRAL: dict[str, Json] = {
 
 _HEIGHT, _WIDTH, _COLUMNS = 150, 250, 3
 _PLOT = (260, 110)
+_FEW_ROWS = 40
 
 
 def labels_of(records: Sequence[ExperimentRecord]) -> dict[str, str]:
@@ -61,9 +62,13 @@ def live_spec(rows: Sequence[PointRow], *, runs: Sequence[str]) -> dict[str, Jso
     rows
         What is known so far; may be empty.
     runs
-        Labels of the runs, in the order of their colours. A legend appears when there are several.
+        Labels of the runs, in the order of their colours. A legend appears when there are several, and not too many.
     """
-    step: dict[str, Json] = {"field": "step", "type": "quantitative", "axis": {"title": "step", "tickMinStep": 1, "tickCount": 5}}
+    step: dict[str, Json] = {
+        "field": "step",
+        "type": "quantitative",
+        "axis": {"title": "step", "tickMinStep": 1, "tickCount": 5, "format": ",d"},
+    }
     tooltip: list[Json] = [
         {"field": "run", "type": "nominal"},
         {"field": "step", "type": "quantitative"},
@@ -73,11 +78,11 @@ def live_spec(rows: Sequence[PointRow], *, runs: Sequence[str]) -> dict[str, Jso
         "field": "run",
         "type": "nominal",
         "scale": {"domain": list(runs), "range": [COLOURS[i % len(COLOURS)] for i in range(len(runs))]},
-        "legend": {"title": None, "orient": "top", "columns": 4} if len(runs) > 1 else None,
+        "legend": {"title": None, "orient": "top", "columns": 4} if 1 < len(runs) <= len(COLOURS) else None,
     }
     line: dict[str, Json] = {
         # A point mark under each value makes single points visible and gives the pointer something to find.
-        "mark": {"type": "line", "strokeWidth": 1.8, "point": {"size": 12, "opacity": 0.7}, "clip": True},
+        "mark": {"type": "line", "strokeWidth": 1.8, "point": {"size": 40 if len(rows) <= _FEW_ROWS else 12, "opacity": 0.7}, "clip": True},
         "encoding": {
             "x": step,
             "y": {"field": "value", "type": "quantitative", "scale": {"zero": False}, "axis": {"title": None, "tickCount": 5}},

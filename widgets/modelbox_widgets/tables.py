@@ -1,6 +1,6 @@
 """Answers about runs as tables: what differs between them, what they share, and which is best. Pure functions from frame to frame."""
 
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,7 @@ def shared(runs: pd.DataFrame) -> dict[str, Json]:
     return {column: frame[column].iloc[0] for column in same if not is_missing(frame[column].iloc[0])}
 
 
-def best(runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by: Literal["reached", "last"] = "reached") -> "pd.Series[float]":
+def best(runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by: Literal["last", "reached"] = "last") -> "pd.Series[Any]":
     """Return the run with the best value of a metric.
 
     Parameters
@@ -63,7 +63,7 @@ def best(runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by: Liter
     mode
         Whether the smallest (``"min"``) or the greatest value (``"max"``) is best; by default judged by the metric's name.
     by
-        Judge a run by the best value that it reached at any step, or by its last one.
+        Judge a run by its last value, or by the best one that it reached at any step.
 
     Returns
     -------
@@ -76,13 +76,14 @@ def best(runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by: Liter
         No run has the metric, or `mode` is not given and the name does not tell.
     """
     frame = checked_runs(runs, "best()")
+    require_metric(frame, metric)
     position = best_position(frame, metric, mode or _known_polarity(metric), by=by)
     if position is None:
         raise InvalidRequest(f"None of these runs has a number for the metric {shortened(metric)}: they logged only NaN or text.")
     return frame.iloc[position]
 
 
-def best_position(frame: pd.DataFrame, metric: str, mode: Mode, *, by: Literal["reached", "last"] = "reached") -> int | None:
+def best_position(frame: pd.DataFrame, metric: str, mode: Mode, *, by: Literal["last", "reached"] = "last") -> int | None:
     """Return the position of the run with the best value; ``None`` where no run has a number."""
     values = _scores(frame, metric, mode, by).to_numpy()
     if np.isnan(values).all():
@@ -90,16 +91,17 @@ def best_position(frame: pd.DataFrame, metric: str, mode: Mode, *, by: Literal["
     return int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))
 
 
-def leaderboard(runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by: Literal["reached", "last"] = "reached") -> pd.DataFrame:
+def leaderboard(runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by: Literal["last", "reached"] = "last") -> pd.DataFrame:
     """Return the runs ordered by a metric, best first; runs without a number come last."""
     frame = checked_runs(runs, "best()", at_least=0)
+    require_metric(frame, metric)
     mode = mode or _known_polarity(metric)
     order = _scores(frame, metric, mode, by).to_numpy()
     ranked = np.argsort(order if mode == "min" else -order, kind="stable")  # NaN sorts last either way
     return frame.iloc[ranked]
 
 
-def _scores(frame: pd.DataFrame, metric: str, mode: Mode, by: Literal["reached", "last"]) -> "pd.Series[float]":
+def _scores(frame: pd.DataFrame, metric: str, mode: Mode, by: Literal["last", "reached"]) -> "pd.Series[float]":
     if mode not in ("min", "max"):
         raise InvalidRequest(f"mode is {shortened(mode)}: it must be 'min' or 'max'.", field="mode")
     if by not in ("reached", "last"):

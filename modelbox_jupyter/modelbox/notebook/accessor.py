@@ -6,7 +6,7 @@ at each access, so it keeps no state.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 from pandas.api.extensions import register_dataframe_accessor
@@ -97,7 +97,7 @@ class RunsAccessor:
 
         return curves(self._points([metric]), self._frame, metric=metric, group=group, band=band, x=x)
 
-    def best(self, metric: str, mode: Mode | None = None, *, by: Literal["reached", "last"] = "reached") -> pd.Series[float]:
+    def best(self, metric: str, mode: Mode | None = None, *, by: Literal["last", "reached"] = "last") -> pd.Series[Any]:
         """Return the run with the best value of a metric, as a row.
 
         Parameters
@@ -107,7 +107,7 @@ class RunsAccessor:
         mode
             ``"min"`` or ``"max"``; by default judged by the name (losses and errors down, accuracies and scores up).
         by
-            Judge by the best value that a run reached at any step, or by its last one.
+            Judge a run by its last value, or by the best one that it reached at any step.
         """
         from modelbox_widgets.tables import best
 

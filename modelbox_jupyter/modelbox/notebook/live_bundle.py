@@ -47,12 +47,14 @@ def live_bundle(
     if widget is not None:
         bundle[_WIDGET_VIEW] = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
         return bundle, metadata
+    if final and not rows:  # nothing was logged: an empty frame would say less than the line of the table
+        return bundle, metadata
     spec = live_spec(rows, runs=list(labels.values()))
     bundle[VEGALITE] = spec
     if follow:
         live = {"objects": [record.id for record in records], "keys": None, "interval_ms": _INTERVAL_MS}
         metadata[VEGALITE] = {"modelbox": {"live": live}}
-    png = png_of(spec) if final and rows else None
+    png = png_of(spec) if final else None
     if png is not None:
         bundle[PNG] = png
         metadata[PNG] = png_metadata(png)

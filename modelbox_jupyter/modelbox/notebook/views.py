@@ -93,6 +93,9 @@ class ExperimentView:
             parts.append(text_table(list(_METRIC_HEAD), self._metrics()))
         if self.artifacts:
             parts.append("\n".join(f"{artifact.name} ({_size(artifact.size_bytes)})" for artifact in self.artifacts))
+        source = self.metadata.get(_SOURCE)
+        if isinstance(source, str):
+            parts.append("\n".join(f"    {line}" for line in source.splitlines()))
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
@@ -106,6 +109,7 @@ class ExperimentView:
             parts.append(_section("metrics", html_table(head, body)))
         if self.artifacts:
             parts.append(_section("artifacts", _pairs([(a.name, f"{_size(a.size_bytes)}, {a.storage}") for a in self.artifacts])))
+        parts += [_section(title, html, is_open=False) for title, html in self._long()]
         return html_view(*parts)
 
     def _ipython_display_(self) -> None:
@@ -140,7 +144,17 @@ class ExperimentView:
 
     def _settings(self) -> list[tuple[str, str]]:
         keys = sorted(self.metadata, key=lambda key: (not key.startswith("params."), not key.startswith("tags."), key))
-        return [(key, value_text(self.metadata[key])) for key in keys]
+        return [(key, value_text(self.metadata[key])) for key in keys if key not in _LONG]
+
+    def _long(self) -> list[tuple[str, str]]:
+        """Return what needs room of its own, as (title, HTML)."""
+        parts = []
+        source, packages = self.metadata.get(_SOURCE), self.metadata.get(_PACKAGES)
+        if isinstance(source, str):
+            parts.append(("source of the cell", f"<pre>{escape(source)}</pre>"))
+        if isinstance(packages, dict):
+            parts.append((f"packages ({len(packages)})", _pairs([(name, value_text(version)) for name, version in packages.items()])))
+        return parts
 
     def _metrics(self) -> list[list[str]]:
         return [
@@ -149,16 +163,18 @@ class ExperimentView:
         ]
 
 
+_SOURCE, _PACKAGES = "cell.source", "packages"
+_LONG = frozenset({_SOURCE, _PACKAGES})
 _METRIC_HEAD = ("metric", "last", "min", "max", "at step", "points")
 
 
 def _pairs(rows: Sequence[tuple[str, str]]) -> str:
     body = "".join(html_row([(name, "modelbox-dim"), (value, "")]) for name, value in rows)
-    return f'<table class="modelbox-table"><tbody>{body}</tbody></table>'
+    return f'<table class="modelbox-table modelbox-pairs"><tbody>{body}</tbody></table>'
 
 
-def _section(name: str, html: str) -> str:
-    return f"<details open><summary>{name}</summary>{html}</details>"
+def _section(name: str, html: str, *, is_open: bool = True) -> str:
+    return f"<details{' open' if is_open else ''}><summary>{name}</summary>{html}</details>"
 
 
 def _duration(seconds: float) -> str:
