@@ -1,6 +1,7 @@
 """Runs and points for tests of charts and tables, with names that nobody sane would choose, and a look for user text in expressions."""
 
 import hashlib
+from array import array
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -85,10 +86,9 @@ def search(
 
 def float_block(run_id: str, key: str, values: Sequence[float], *, first_step: int = 0) -> SeriesBlock:
     """Return a float series, one second per step."""
-    steps = memoryview(np.arange(first_step, first_step + len(values), dtype=np.int64))
-    wall_times_us = memoryview(np.arange(first_step, first_step + len(values), dtype=np.int64) * 1_000_000)
-    numbers = memoryview(np.array(values, dtype=np.float64))
-    return SeriesBlock(object_id=run_id, key=key, kind=ValueKind.FLOAT, steps=steps, wall_times_us=wall_times_us, values=numbers)
+    steps = array("q", range(first_step, first_step + len(values)))
+    wall_times_us = array("q", [step * 1_000_000 for step in steps])
+    return SeriesBlock(object_id=run_id, key=key, kind=ValueKind.FLOAT, steps=steps, wall_times_us=wall_times_us, values=array("d", values))
 
 
 def compiled(spec: dict[str, Json]) -> dict[str, Json]:
