@@ -60,6 +60,7 @@ _NON_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
 def experiments(
+    q: str | None = None,
     *,
     namespace: str | None = None,
     name: str | None = None,
@@ -75,6 +76,9 @@ def experiments(
 
     Parameters
     ----------
+    q
+        Query, such as ``"metrics.accuracy.max > 0.9 and params.lr < 0.01 or tags.baseline order by metrics.loss.min limit 20"``;
+        :mod:`modelbox.wire.query` has the whole language.
     namespace
         Only those in this namespace or below it.
     name, status, owner, group, parent_id, ids
@@ -91,12 +95,14 @@ def experiments(
     ...     with box.start("digits", params={"lr": 0.1}) as run:
     ...         run.log(loss=0.25)
     ...     modelbox.experiments(connection=box)[["name", "params.lr", "metrics.loss"]]
+    ...     len(modelbox.experiments("params.lr > 1 or metrics.loss.min > 1", connection=box))
          name  params.lr  metrics.loss
     0  digits        0.1          0.25
+    0
     """
     box = connection or default_connection()
     frame = box.experiment_frame(
-        namespace=namespace, name=name, status=status, owner=owner, group=group, parent_id=parent_id, ids=ids, limit=limit
+        q=q, namespace=namespace, name=name, status=status, owner=owner, group=group, parent_id=parent_id, ids=ids, limit=limit
     )
     return experiment_table(frame, box.where)
 

@@ -21,6 +21,7 @@ from modelbox.wire.messages import ExperimentCreate, ExperimentsQuery, Experimen
 from modelbox.wire.query.evaluate import Absent, Facts, decide, series_by_key, value_of
 from modelbox.wire.query.parser import parse
 from modelbox_server.service.context import Caller
+from modelbox_server.service.paging import query_bytes, sealed
 from modelbox_server.testing.samples import METRIC, NAMESPACE, float_block, text_block
 from modelbox_server.wiring import Services, ephemeral_services, local_services
 
@@ -317,6 +318,34 @@ def test_a_page_token_fits_its_own_query_only(services: Services, caller: Caller
     for other in (f"params.lr > 0{order}", None):
         with pytest.raises(InvalidQuery, match="page_token"):
             services.experiments.list(caller, ExperimentsQuery(q=other, limit=1, page_token=page.next_page_token))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        7,
+        [],
+        [0, 1],
+        [0, 1, []],
+        [0, 1, [[0, 1], [1, "a"]]],
+        [0, 1, [[0, 1], [0, 1], [0, 1]]],
+        [0, 1, [[1, 1], [0, 1], [1, "a"]]],
+        [0, 1, [[0, 1], [0, 2**63], [1, "a"]]],
+        [0, 1, [[0, 1], [0, -(10**17)], [1, "a"]]],
+        [0, 1, [[0, 1], [0, 0.5], [1, "a"]]],
+        [0, 1, [[0], [0, 1], [1, "a"]]],
+        [0, 1, [[0, 1, 2], [0, 1], [1, "a"]]],
+        [0, 5, [[0, 1], [0, 1], [1, "a"]]],
+        [0, 0, [[0, 1], [0, 1], [1, "a"]]],
+        ["0", 1, [[0, 1], [0, 1], [1, "a"]]],
+        {"a": 1},
+    ],
+)
+def test_a_place_that_somebody_made_up_is_refused(services: Services, caller: Caller, place: Json) -> None:
+    q = "order by params.lr limit 5"
+    token = sealed(place, query_bytes(ExperimentRecord, [], None) + q.encode())
+    with pytest.raises(InvalidQuery, match="page_token"):
+        services.experiments.list(caller, ExperimentsQuery(q=q, page_token=token))
 
 
 def test_what_was_deleted_between_pages_moves_nothing(services: Services, caller: Caller) -> None:

@@ -17,6 +17,7 @@ from modelbox.notebook.accessor import RunsAccessor
 from modelbox.notebook.cell import run_cell
 from modelbox.notebook.find import find_experiment
 from modelbox.notebook.views import ExperimentView, StatusView
+from modelbox.wire.query.parser import parse
 from modelbox_widgets.text import text_table
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Command:
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[InteractiveShell, argparse.Namespace, str | None], object]
     takes_cell: bool = False
+    takes_query: bool = False
+    """Whether a query comes before the options; its quotes are its own."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,6 +47,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, program: str, command: Command) -> None:
         super().__init__(prog=program, description=command.summary, add_help=False, allow_abbrev=False)
+        if command.takes_query:
+            self.add_argument("query", nargs="*", help="which runs: metrics.loss.min < 0.1 and params.lr < 0.01 order by created limit 20")
         command.add_arguments(self)
         self.add_argument("-h", "--help", action="store_true", help="say this")
 
@@ -81,14 +86,19 @@ def _filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="only those of this name")
     parser.add_argument("--status", help="only those that are running, finished, failed or interrupted")
     parser.add_argument("--group", "-g", help="only those of this group")
-    parser.add_argument("--limit", "-l", type=int, default=_DEFAULT_LIMIT, help=f"at most so many, newest first (default {_DEFAULT_LIMIT})")
+    parser.add_argument("--limit", "-l", type=int, help=f"at most so many (default: the limit of the query, else {_DEFAULT_LIMIT})")
 
 
 def _runs(_shell: InteractiveShell, arguments: argparse.Namespace, _cell: str | None) -> pd.DataFrame:
-    if arguments.limit < 1:
+    return _table(arguments, " ".join(arguments.query))
+
+
+def _table(arguments: argparse.Namespace, q: str) -> pd.DataFrame:
+    if arguments.limit is not None and arguments.limit < 1:
         raise InvalidRequest(f"--limit is {arguments.limit}: at least one run has to be shown.", field="limit")
+    limit = arguments.limit or parse(q).limit or _DEFAULT_LIMIT
     return frames.experiments(
-        namespace=arguments.namespace, name=arguments.name, status=arguments.status, group=arguments.group, limit=arguments.limit
+        q or None, namespace=arguments.namespace, name=arguments.name, status=arguments.status, group=arguments.group, limit=limit
     )
 
 
@@ -107,12 +117,12 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
     _filters(parser)
 
 
-def _compare(shell: InteractiveShell, arguments: argparse.Namespace, cell: str | None) -> "Comparison":
+def _compare(_shell: InteractiveShell, arguments: argparse.Namespace, _cell: str | None) -> "Comparison":
     if arguments.run:
         box = default_connection()
         runs = frames.experiments(ids=[find_experiment(box, name).id for name in arguments.run])
     else:
-        runs = _runs(shell, arguments, cell)
+        runs = _table(arguments, "")
     return RunsAccessor(runs).compare(arguments.metric)
 
 
@@ -147,7 +157,7 @@ COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
         Command("status", "Say which store this notebook uses, and why.", _no_arguments, _status),
-        Command("runs", "List experiments, newest first, as a DataFrame.", _filters, _runs),
+        Command("runs", "List the experiments for which a query holds, newest first, as a DataFrame.", _filters, _runs, takes_query=True),
         Command("show", "Show everything about one experiment.", _show_arguments, _show),
         Command("compare", "Compare experiments: what differs, how they ended, curves.", _compare_arguments, _compare),
         Command("run", "Run the cell as an experiment.", _run_arguments, _run, takes_cell=True),

@@ -3,6 +3,7 @@
 What the subcommands do is in :mod:`modelbox.notebook.commands`.
 """
 
+import re
 import shlex
 
 from IPython.core.error import UsageError
@@ -13,6 +14,9 @@ from modelbox.errors import nearest, shortened
 from modelbox.notebook.commands import COMMANDS, HELP, Command, Parser, overview
 
 __all__ = ["ModelBoxMagics"]
+
+_OUTSIDE_QUOTES = re.compile(r"""(?:[^\s"'`]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`)+""")
+_OPTION = re.compile(r"--\w[\w-]*(?:=.*)?|-[a-zA-Z]", re.DOTALL)
 
 
 @magics_class
@@ -33,16 +37,19 @@ class ModelBoxMagics(Magics):
     def modelbox(self, line: str, cell: str | None = None) -> object:
         """Look at experiments, or run a cell as one: `%modelbox help` lists the subcommands.
 
-        Arguments are split as in a Unix shell: quote names with blanks. IPython first replaces `{expression}` and `$variable`.
+        Arguments are split as in a Unix shell: quote names with blanks. A query is taken as it stands and ends where the first option
+        begins: `%modelbox runs name = "a b" and params.lr < 0.1 --limit 5`. IPython first replaces `{expression}` and `$variable`.
         """
-        words = _words(line)
-        command = _command(words, in_cell=cell is not None)
+        command = _command(line.split(maxsplit=1)[:1], in_cell=cell is not None)
         if command is None:
             return print(overview())  # noqa: T201 - text is what was asked for
         parser = Parser(f"{'%%' if command.takes_cell else '%'}modelbox {command.name}", command)
-        arguments = parser.parse(words[1:])
+        query, options = _query_and_options(line) if command.takes_query else ("", _words(line)[1:])
+        arguments = parser.parse([*options, query] if query in HELP else options)
         if arguments is None:
             return print(parser.format_help())  # noqa: T201
+        if query:
+            arguments.query = [query, *arguments.query]
         return command.run(self._shell, arguments, cell)
 
 
@@ -51,6 +58,14 @@ def _words(line: str) -> list[str]:
         return shlex.split(line)
     except ValueError:
         raise UsageError(f"A quotation mark in {shortened(line)} is never closed: close it, or write a backslash before it.") from None
+
+
+def _query_and_options(line: str) -> tuple[str, list[str]]:
+    """Return the query that follows the subcommand, quotes and all, and the words behind it."""
+    rest = "".join(line.split(maxsplit=1)[1:])
+    option = next((found for found in _OUTSIDE_QUOTES.finditer(rest) if _OPTION.fullmatch(found[0])), None)
+    at = len(rest) if option is None else option.start()
+    return rest[:at].strip(), _words(rest[at:])
 
 
 def _command(words: list[str], *, in_cell: bool) -> Command | None:

@@ -21,7 +21,7 @@ from modelbox.errors import InvalidQuery
 from modelbox.wire.messages import MAX_PAGE, Page
 from modelbox_server.storage.interfaces import Condition, MetadataTransaction, Order
 
-__all__ = ["page_of", "query_bytes", "sealed", "shown_limit", "unsealed"]
+__all__ = ["foreign_token", "page_of", "query_bytes", "sealed", "shown_limit", "unsealed"]
 
 R = TypeVar("R", bound=Record)
 
@@ -88,7 +88,7 @@ def _position(token: str, query: bytes) -> list[object]:
         values = msgspec.convert(unsealed(token, query), list[_Moment | str | int])
         return [from_us(value.us) if isinstance(value, _Moment) else value for value in values]
     except (msgspec.ValidationError, OverflowError) as error:
-        raise _refusal() from error
+        raise foreign_token() from error
 
 
 def unsealed(token: str, query: bytes) -> Json:
@@ -102,21 +102,22 @@ def unsealed(token: str, query: bytes) -> Json:
     try:
         raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
-        raise _refusal() from error
+        raise foreign_token() from error
     digest, position = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
     if digest != _digest(position, query):
-        raise _refusal()
+        raise foreign_token()
     try:
         return json_from_wire(msgspec.json.decode(position))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # the digest is no secret, so anybody can make one that fits
-        raise _refusal() from error
+        raise foreign_token() from error
 
 
 def _digest(position: bytes, query: bytes) -> bytes:
     return blake2b(len(query).to_bytes(8, "big") + query + position, digest_size=_DIGEST_BYTES).digest()
 
 
-def _refusal() -> InvalidQuery:
+def foreign_token() -> InvalidQuery:
+    """Return the error about a token that is none of ours, or belongs to another query."""
     return InvalidQuery(
         "The page_token does not belong to this query: take it from next_page_token of the page before, with the same filters.",
         field="page_token",

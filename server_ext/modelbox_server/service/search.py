@@ -8,8 +8,9 @@ store), are looked up only for the experiments on which they bear, and only unde
 same answers.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, cast
 
@@ -21,21 +22,22 @@ from modelbox.errors import InvalidRequest
 from modelbox.wire.messages import ExperimentsQuery, Page
 from modelbox.wire.query.ast import Query
 from modelbox.wire.query.evaluate import Facts, decide, series_by_key
-from modelbox.wire.query.needs import Needs, needs_of
-from modelbox.wire.query.ordering import Sortable, behind, in_order, sortable
+from modelbox.wire.query.needs import Needs, needs_of, required_keys
+from modelbox.wire.query.ordering import Sortable, behind, in_order, is_place, sortable
 from modelbox.wire.query.parser import parse
 from modelbox_server.service.context import Clock
 from modelbox_server.service.narrowing import necessary
 from modelbox_server.service.objects import in_parts
-from modelbox_server.service.paging import page_of, query_bytes, sealed, shown_limit, unsealed
+from modelbox_server.service.paging import foreign_token, page_of, query_bytes, sealed, shown_limit, unsealed
 from modelbox_server.storage.interfaces import Condition, MetadataTransaction, MetricsStore, Order
 
 __all__ = ["ExperimentSearch"]
 
 _NEWEST_FIRST: Final = Order("created_at", descending=True)
 _MAX_IDS: Final = 1_000
-_FIRST_BATCH: Final = 100
+_LEAST_BATCH: Final = 100
 _GREATEST_BATCH: Final = 4_000
+_FEW_ENTRIES: Final = 2_000
 
 
 class ExperimentSearch:
@@ -70,7 +72,7 @@ class ExperimentSearch:
         shown = shown_limit(request.limit)
         owner = query_bytes(ExperimentRecord, where, None) + request.q.encode()
         # The time that ages count from, how many came so far, and what the last of them is sorted by.
-        now_us, seen, last = (to_us(self._clock()), 0, None) if request.page_token is None else _place(request.page_token, owner)
+        now_us, seen, last = (to_us(self._clock()), 0, None) if request.page_token is None else _place(request.page_token, owner, query)
         search = _Search(tx, self._metrics, query, where, now_us)
         rest = shown if query.limit is None else min(shown, query.limit - seen)
         # One more than asked for tells whether there is a next page.
@@ -109,9 +111,13 @@ def _conditions(request: ExperimentsQuery) -> list[Condition]:
     return where
 
 
-def _place(page_token: str, owner: bytes) -> tuple[int, int, Sortable]:
-    now_us, seen, last = cast(tuple[int, int, Sortable], unsealed(page_token, owner))
-    return now_us, seen, last
+def _place(page_token: str, owner: bytes, query: Query) -> tuple[int, int, Sortable]:
+    """Return where a page ended; anybody can make a token whose digest fits, so nothing in it is trusted."""
+    match unsealed(page_token, owner):
+        case [int(now_us), int(seen), list(last)] if is_place(last, query.order) and 0 < seen < (query.limit or math.inf):
+            return now_us, seen, last
+        case _:
+            raise foreign_token()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,36 +135,53 @@ class _Search:
         order = self.query.order
         if not order:
             return list(islice(self._newest_first(last, count), count))
-        keyed = [(sortable(order, facts, self.now_us), facts) for facts in self._newest_first(None, _GREATEST_BATCH)]
+        keyed = [(sortable(order, facts, self.now_us), facts) for facts in self._newest_first(None, None)]
         if last is not None:
             keyed = [(key, facts) for key, facts in keyed if behind(key, last, order)]
         return [keyed[i][1] for i in in_order([key for key, _ in keyed], order)[:count]]
 
-    def _newest_first(self, last: Sortable | None, batch: int) -> Iterator[Facts]:
+    def _newest_first(self, last: Sortable | None, count: int | None) -> Iterator[Facts]:
+        """Yield what matches; `count` is how many will be taken, if that is known."""
         where = [*self.where, *necessary(self.query.where, self.now_us)]
         needs = needs_of(self.query)
-        after: list[object] | None = None
-        if last is not None:
-            (_, created_us), (_, object_id) = last
-            after = [from_us(created_us), object_id]
-        batch = max(batch, _FIRST_BATCH)
+        after = None if last is None else [from_us(cast(int, last[0][1])), last[1][1]]
+        examined = matched = 0
+        batch = _GREATEST_BATCH if count is None else max(count, _LEAST_BATCH)
+        if count is None:
+            where += self._bearing_keys()
         while True:
             records = self.tx.select(ExperimentRecord, where, order=_NEWEST_FIRST, limit=batch, after=after)
-            yield from self._matching([Facts(record) for record in records], needs)
+            matching = self._matching([Facts(record) for record in records], needs)
+            yield from matching
             if len(records) < batch:
                 return
+            if examined == 0 and count is not None:
+                # The page is not to be had cheaply: it may pay to ask first who has the keys at all.
+                where += self._bearing_keys()
+            examined, matched = examined + len(records), matched + len(matching)
             after = [records[-1].created_at, records[-1].id]
-            batch = min(batch * 2, _GREATEST_BATCH)
+            batch = _next_batch(examined, matched, count)
+
+    def _bearing_keys(self) -> list[Condition]:
+        """Return the condition that experiments have the metadata that the query is about, when few have it."""
+        for keys in required_keys(self.query.where):
+            bears = [Condition("key", "in", sorted(keys))]
+            if self.tx.count(MetadataEntry, bears) <= _FEW_ENTRIES:
+                return [Condition("id", "in", sorted({entry.object_id for entry in self.tx.select(MetadataEntry, bears)}))]
+        return []
 
     def _matching(self, candidates: list[Facts], needs: Needs) -> list[Facts]:
         """Return the candidates that match, with what they are sorted by."""
-        possible = self._possible(candidates)
+        where = self.query.where
+        # Without a condition on the record nothing can be decided yet.
+        open_ = where is not None and not needs.record
+        possible = [(facts, True) for facts in candidates] if open_ else self._possible(candidates)
         if needs.metadata:
             documents = self._documents([facts.record.id for facts, is_open in possible if is_open], needs.metadata)
-            possible = self._possible([replace(facts, metadata=documents.get(facts.record.id)) for facts, _ in possible])
+            possible = self._possible([Facts(facts.record, documents.get(facts.record.id)) for facts, _ in possible])
         if needs.series:
             series = self._series([facts.record.id for facts, is_open in possible if is_open], needs.series)
-            possible = self._possible([replace(facts, series=series.get(facts.record.id)) for facts, _ in possible])
+            possible = self._possible([Facts(facts.record, facts.metadata, series.get(facts.record.id)) for facts, _ in possible])
         return [facts for facts, _ in possible]
 
     def _possible(self, candidates: list[Facts]) -> list[tuple[Facts, bool]]:
@@ -179,3 +202,10 @@ class _Search:
         for summary in self.metrics.summaries(ids, keys) if ids else ():
             summaries[summary.object_id].append(summary)
         return {object_id: series_by_key(found) for object_id, found in summaries.items()}
+
+
+def _next_batch(examined: int, matched: int, count: int | None) -> int:
+    """Return how many records will probably fill the page, going by those that were examined."""
+    if count is None or matched == 0:
+        return min(2 * examined, _GREATEST_BATCH)
+    return min(max((count - matched) * examined // matched * 5 // 4, _LEAST_BATCH), _GREATEST_BATCH)

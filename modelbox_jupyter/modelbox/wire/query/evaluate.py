@@ -181,8 +181,12 @@ def _of_record(record: ExperimentRecord, name: RecordName, now_us: int) -> Value
 
 
 def _of_metadata(metadata: Mapping[str, Json], field: MetadataField) -> Value:
-    for length, key in zip(range(len(field.path), 0, -1), field.candidates(), strict=True):
-        value: Value = metadata.get(key, Absent.MISSING)
+    keys = field.candidates()
+    value: Value = metadata.get(keys[0], Absent.MISSING)
+    if value is not Absent.MISSING:
+        return value
+    for length, key in zip(range(len(field.path) - 1, 0, -1), keys[1:], strict=True):
+        value = metadata.get(key, Absent.MISSING)
         for part in field.path[length:]:
             value = value.get(part, Absent.MISSING) if isinstance(value, dict) else Absent.MISSING
         if value is not Absent.MISSING:
