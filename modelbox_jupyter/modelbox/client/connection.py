@@ -159,7 +159,7 @@ class ModelBox:
         return Experiment(self._session, self._session.call(routes.GET_EXPERIMENT, path={"experiment_id": experiment_id}))
 
     def experiments(self, namespace: str | None = None, *, limit: int | None = None, **filters: object) -> list[Experiment]:
-        """Return experiments, newest first.
+        """Return experiments, newest first unless a query orders them otherwise.
 
         Parameters
         ----------
@@ -168,7 +168,9 @@ class ModelBox:
         limit
             At most so many.
         **filters
-            ``name``, ``status``, ``owner``, ``group``, ``parent_id``, ``ids``: all that are given must hold.
+            ``name``, ``status``, ``owner``, ``group``, ``parent_id``, ``ids``, and ``q``, a query such as
+            ``"metrics.loss.min < 0.1 order by created limit 20"`` (:mod:`modelbox.wire.query` has the language): all that are given
+            must hold.
         """
         query = _experiments_query(namespace=namespace, **filters)
         return [Experiment(self._session, record) for record in self._session.every(routes.LIST_EXPERIMENTS, query, limit=limit)]
