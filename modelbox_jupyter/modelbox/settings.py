@@ -9,24 +9,39 @@ MODELBOX_JUPYTER_URL   set by the Jupyter extension for its kernels and terminal
 MODELBOX_JUPYTER_TOKEN set by the Jupyter extension: the token that its kernels use
 MODELBOX_DATA_DIR      folder of the local store, which scripts and the Jupyter extension share
 MODELBOX_CONFIG_DIR    folder that ``modelbox_client.toml`` is looked for in, after the current one
-MODELBOX_STATE_DIR     folder of the runtime files of standalone servers
+MODELBOX_STATE_DIR     folder of the runtime files of standalone servers, and of journals that wait to be sent
+MODELBOX_JUPYTER_STORE set by the Jupyter extension: folder of its store, by which the journals of its kernels are found again
 ====================== ====================================================================================================
 
 Folders are computed on every call, never at import: a test, or a notebook that sets a variable in its first cell, is heard.
 """
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["CLIENT_CONFIG", "DEFAULT_PORT", "config_folder", "data_folder", "jupyter_runtime_folder", "servers_folder", "state_folder"]
+__all__ = [
+    "CLIENT_CONFIG",
+    "DEFAULT_PORT",
+    "JOURNAL_LOCK",
+    "config_folder",
+    "data_folder",
+    "jupyter_runtime_folder",
+    "servers_folder",
+    "spool_folder",
+    "state_folder",
+]
 
 DEFAULT_PORT = 8085
 """Port that a standalone server listens on unless it is told otherwise."""
 
 CLIENT_CONFIG = "modelbox_client.toml"
 """Name of the client's configuration file."""
+
+JOURNAL_LOCK = "owner.lock"
+"""Name of the file in a journal that its owner holds locked: a journal whose lock is free waits for somebody to send it."""
 
 
 def data_folder(env: Mapping[str, str] | None = None) -> Path:
@@ -47,6 +62,12 @@ def state_folder(env: Mapping[str, str] | None = None) -> Path:
 def servers_folder(env: Mapping[str, str] | None = None) -> Path:
     """Return the folder in which each standalone server leaves ``PORT.json`` (mode 0600: url, token, pid)."""
     return state_folder(env) / "servers"
+
+
+def spool_folder(store: str, env: Mapping[str, str] | None = None) -> Path:
+    """Return the folder of the journals for `store`: the address of a server, or the folder of a local store."""
+    key = hashlib.sha256((store if "://" in store else os.path.realpath(store)).encode()).hexdigest()[:16]
+    return state_folder(env) / "spool" / key
 
 
 def jupyter_runtime_folder(env: Mapping[str, str] | None = None) -> Path:

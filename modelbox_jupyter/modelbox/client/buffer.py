@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from modelbox.entities.series import SeriesBlock, ValueKind
 
@@ -62,6 +62,16 @@ class Columns:
             series.wall_times_us.append(wall_time_us)
             series.values.append(value)  # type: ignore[arg-type]  # the branch above chose the column for this type
         self.points += len(values)
+
+    def extend(self, object_id: str, key: str, steps: bytes, wall_times_us: bytes, values: bytes) -> None:
+        """Add a run of numbers to one series: its columns as they lie in memory, eight bytes a number."""
+        series = self._floats.get((object_id, key))
+        if series is None:
+            series = self._floats[object_id, key] = _Series(ValueKind.FLOAT)
+        series.steps.frombytes(steps)
+        series.wall_times_us.frombytes(wall_times_us)
+        cast("array[float]", series.values).frombytes(values)
+        self.points += len(values) // 8
 
     def blocks(self) -> list[SeriesBlock]:
         """Return one block per series, in the order in which the series appeared."""

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
 from modelbox.client import active
+from modelbox.client.catchup import CatchUp, SyncReport, send_journals
+from modelbox.client.companions import NOTHING, Wanted, wanted_by
 from modelbox.client.discovery import Where, find_store, open_store
 from modelbox.client.experiment import Experiment, start_experiment
 from modelbox.client.metadata import wire_metadata
-from modelbox.client.model import Model
+from modelbox.client.model import Model, find_model
+from modelbox.client.sender import Sender
 from modelbox.client.session import Session
-from modelbox.entities.ids import random_id
+from modelbox.client.spool import Durability, SpooledJournal, SpoolOptions, spool_of
+from modelbox.entities.ids import is_id, random_id
 from modelbox.entities.records import Status
 from modelbox.errors import InvalidRequest, nearest, shortened
 from modelbox.wire import routes
@@ -34,7 +40,7 @@ from modelbox.wire.messages import (
 
 if TYPE_CHECKING:
     from modelbox.client.artifacts import PathLike
-    from modelbox.client.sender import FlushReport, Sender
+    from modelbox.client.sender import FlushReport
     from modelbox.client.transport import Transport
     from modelbox.entities.records import ChangeEvent
     from modelbox.entities.series import SeriesBlock
@@ -55,7 +61,20 @@ class ModelBox:
     token
         For servers; ``MODELBOX_API_TOKEN`` when left out.
     strict
-        Raise :class:`TypeError` for a metric value that cannot be stored, instead of one warning.
+        Raise :class:`TypeError` for a metric value that cannot be stored, and :class:`~modelbox.errors.StorageFull` where a point would be
+        dropped because too many wait, instead of one warning.
+    durability
+        What a point survives once ``log()`` has returned, before the store has it. ``"process"``: the end of this process, even by
+        kill -9, and after about a second that of the machine. ``"disk"``: both at once, for the price of waiting for the disk.
+        ``"memory"``: neither. What a process leaves behind is sent by the next one.
+    system_metrics
+        Log what the machine does while experiments run, as series under ``system/`` (:mod:`modelbox.client.hardware` lists them); unless
+        ``MODELBOX_SYSTEM_METRICS=0`` when left out.
+    provenance
+        Keep the state of git, the packages, the machine and the command line with experiments, as metadata under ``git.`` and
+        ``environment.`` (:mod:`modelbox.client.provenance` lists it); unless ``MODELBOX_PROVENANCE=0`` when left out.
+
+    Both go with experiments of :meth:`start`, in the background.
 
     Examples
     --------
@@ -67,14 +86,41 @@ class ModelBox:
     ['digits']
     """
 
-    def __init__(self, address: str | os.PathLike[str] | None = None, *, token: str | None = None, strict: bool = False) -> None:
+    _wanted = NOTHING
+
+    def __init__(
+        self,
+        address: str | os.PathLike[str] | None = None,
+        *,
+        token: str | None = None,
+        strict: bool = False,
+        durability: Durability = "process",
+        system_metrics: bool | None = None,
+        provenance: bool | None = None,
+    ) -> None:
+        self._wanted = wanted_by(system_metrics, provenance)
+        if durability not in get_args(Durability):
+            raise InvalidRequest(
+                f"There is no durability {shortened(durability)}: take one of {', '.join(get_args(Durability))}.", field="durability"
+            )
         found = find_store(address, token)
-        self._session = Session(open_store(found), found.where, strict=strict)
+        transport = open_store(found)
+        if durability == "memory":
+            self._session = Session(transport, found.where, strict=strict)
+            return
+        root, options = spool_of(found.where), SpoolOptions(durability)
+        sender = Sender(transport, make_journal=lambda: SpooledJournal(root, options))
+        catch_up = CatchUp(transport, root)
+        self._session = Session(transport, found.where, strict=strict, sender=sender, catch_up=catch_up)
+        catch_up.start()
 
     @classmethod
-    def over(cls, transport: Transport, where: Where, *, strict: bool = False, sender: Sender | None = None) -> ModelBox:
+    def over(
+        cls, transport: Transport, where: Where, *, strict: bool = False, sender: Sender | None = None, wanted: Wanted = NOTHING
+    ) -> ModelBox:
         """Return a connection over a transport that is there already, such as one to services in this process."""
         connection = cls.__new__(cls)
+        connection._wanted = wanted
         connection._session = Session(transport, where, strict=strict, sender=sender)
         return connection
 
@@ -108,6 +154,7 @@ class ModelBox:
         external_id: str = "",
         metadata: Mapping[str, object] | None = None,
         allow_secrets: bool = False,
+        console: bool = False,
     ) -> Experiment:
         """Start a fresh experiment and make it the current one; best used as a ``with`` block, which also ends it.
 
@@ -133,6 +180,8 @@ class ModelBox:
             Any JSON values by key.
         allow_secrets
             Keep secret-looking parameters as they are.
+        console
+            Keep what this process prints, line by line: :meth:`Experiment.console` returns it. A notebook keeps its outputs by itself.
         """
         body = ExperimentCreate(
             name=name,
@@ -144,7 +193,15 @@ class ModelBox:
             group=group,
             parent_id=parent.id if isinstance(parent, Experiment) else parent,
         )
-        return start_experiment(self._session, body, params=params, tags=tags, metadata=metadata, allow_secrets=allow_secrets)
+        return start_experiment(
+            self._session,
+            body,
+            params=params,
+            tags=tags,
+            metadata=metadata,
+            allow_secrets=allow_secrets,
+            wanted=replace(self._wanted, console=console),
+        )
 
     def new_experiment(self, name: str, owner: str = "", namespace: str = "", external_id: str = "", framework: str = "") -> Experiment:
         """Return the experiment that `name` always means in `namespace`; the first call creates it.
@@ -215,9 +272,34 @@ class ModelBox:
             made.track_artifacts(artifacts)
         return made
 
-    def model(self, model_id: str) -> Model:
-        """Return a model by its id."""
-        return Model(self._session, self._session.call(routes.GET_MODEL, path={"model_id": model_id}))
+    def model(self, name_or_id: str, *, namespace: str | None = None) -> Model:
+        """Return a model by its name, or by its id.
+
+        Parameters
+        ----------
+        name_or_id
+            A name means the model of that name in `namespace`. Without one it is looked for everywhere, and must be the only one.
+        namespace
+            Where the model is.
+
+        Raises
+        ------
+        NotFound
+            There is none; the message names one that is spelled alike, if there is one.
+        Conflict
+            Several namespaces have a model of this name, and `namespace` does not say which is meant.
+
+        Examples
+        --------
+        >>> import modelbox.testing
+        >>> with modelbox.testing.memory_connection() as box:
+        ...     made = box.new_model("digit-reader", namespace="tutorial/digits")
+        ...     box.model("digit-reader") == box.model("digit-reader", namespace="tutorial/digits") == box.model(made.id)
+        True
+        """
+        if is_id(name_or_id) and namespace is None:
+            return Model(self._session, self._session.call(routes.GET_MODEL, path={"model_id": name_or_id}))
+        return find_model(self.models(namespace, name=name_or_id), lambda: self.models(namespace), name_or_id, namespace)
 
     def models(self, namespace: str | None = None, *, name: str | None = None, limit: int | None = None) -> list[Model]:
         """Return models, newest first: those in `namespace` or below it, and of that `name`, where given."""
@@ -275,6 +357,25 @@ class ModelBox:
     def flush(self, timeout_s: float | None = None) -> FlushReport:
         """Wait until everything that was logged has arrived, at most `timeout_s`, and return what is left; never raises for outages."""
         return self._session.sender.flush(timeout_s)
+
+    def sync(self, folder: str | os.PathLike[str] | None = None, *, timeout_s: float | None = None) -> SyncReport:
+        """Send what processes that have ended left in their journals, and return what became of it; never raises for outages.
+
+        Opening a connection does the same in the background; this waits for it.
+
+        Parameters
+        ----------
+        folder
+            Journals, such as those copied from another machine; those for this store on this machine when left out.
+        timeout_s
+            How long to try; as long as it takes when left out.
+        """
+        transport = self._session.transport
+        if folder is not None:
+            return send_journals(transport, Path(folder).expanduser(), timeout_s=timeout_s)
+        if self._session.catch_up is None:
+            return SyncReport()
+        return self._session.catch_up.finish(timeout_s)
 
     def close(self) -> None:
         """End the runs that were started through it, send what is left (at most 5 s) and release the connection."""

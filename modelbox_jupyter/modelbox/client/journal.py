@@ -31,6 +31,8 @@ MAX_PENDING_POINTS = 5_000_000
 class Batch:
     """Points under a number that they keep however often they are sent."""
 
+    client: str
+    """Id that the number counts within; never shared by two journals or two processes."""
     number: int
     blocks: list[SeriesBlock] = field(repr=False)
     points: int
@@ -44,6 +46,8 @@ class Tally:
     acknowledged: int = 0
     rejected: int = 0
     dropped: int = 0
+    volatile: int = 0
+    """How many of those that still wait are lost when the process ends."""
 
     @property
     def pending(self) -> int:
@@ -57,8 +61,10 @@ class Journal(Protocol):
     `append` may be called from any thread; the other methods only from one sender at a time.
     """
 
-    client: str
-    """Id that batch numbers count within; never shared by two journals or two processes."""
+    @property
+    def kept(self) -> str:
+        """Where records wait, as part of a sentence: ``"in memory"``."""
+        ...
 
     def append(self, record: Record) -> bool:
         """Keep a record as a whole; return ``False`` when there is no room, and count its points as dropped."""
@@ -79,7 +85,7 @@ class Journal(Protocol):
         """
         ...
 
-    def reject(self, batch: Batch) -> None:
+    def reject(self, batch: Batch, reason: str = "") -> None:
         """Give up a batch that the store will never take, and count its points."""
         ...
 
@@ -89,6 +95,14 @@ class Journal(Protocol):
 
     def compact(self) -> None:
         """Take less memory if that is possible; called now and then while the store is away."""
+        ...
+
+    def close(self) -> None:
+        """Leave what waits to the next process, where that is possible, and nothing else behind."""
+        ...
+
+    def leave(self) -> None:
+        """Let go of it in a forked child: everything in it stays the parent's."""
         ...
 
 
@@ -113,6 +127,11 @@ class MemoryJournal:
         self._batches: deque[Batch] = deque()
         self._next_number = 0
         self._appended = self._acknowledged = self._rejected = self._dropped = 0
+
+    @property
+    def kept(self) -> str:
+        """Where records wait."""
+        return "in memory"
 
     def append(self, record: Record) -> bool:
         """Keep a record as a whole; return ``False`` when there is no room, and count its points as dropped."""
@@ -147,7 +166,7 @@ class MemoryJournal:
             self._batches.appendleft(self._numbered(half))
         return True
 
-    def reject(self, batch: Batch) -> None:
+    def reject(self, batch: Batch, reason: str = "") -> None:
         """Give up a batch that the store will never take, and count its points."""
         self._batches.remove(batch)
         with self._lock:
@@ -156,12 +175,19 @@ class MemoryJournal:
     def tally(self) -> Tally:
         """Return how many points were appended, acknowledged, rejected and dropped so far."""
         with self._lock:
-            return Tally(self._appended, self._acknowledged, self._rejected, self._dropped)
+            pending = self._appended - self._acknowledged - self._rejected
+            return Tally(self._appended, self._acknowledged, self._rejected, self._dropped, volatile=pending)
 
     def compact(self) -> None:
         """Fold waiting records into batches: columns take a fraction of the memory while a store is away."""
         while len(self._records) > self._max_batch_points // 10:
             self._fold()
+
+    def close(self) -> None:
+        """Do nothing: what waits in memory ends with the process."""
+
+    def leave(self) -> None:
+        """Do nothing: the child has a copy, which it forgets."""
 
     def _fold(self) -> None:
         columns = Columns()
@@ -171,6 +197,6 @@ class MemoryJournal:
         self._batches.append(self._numbered(columns.blocks()))
 
     def _numbered(self, blocks: list[SeriesBlock]) -> Batch:
-        batch = Batch(self._next_number, blocks, sum(map(len, blocks)))
+        batch = Batch(self.client, self._next_number, blocks, sum(map(len, blocks)))
         self._next_number += 1
         return batch

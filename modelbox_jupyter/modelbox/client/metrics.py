@@ -16,7 +16,7 @@ from modelbox.client.values import UnsupportedValue, integer_step, metric_value,
 from modelbox.entities.names import checked_key
 from modelbox.entities.series import SeriesBlock, SeriesSummary, ValueKind
 from modelbox.entities.values import WireFloat, float_to_wire
-from modelbox.errors import InvalidName, InvalidRequest, shortened
+from modelbox.errors import InvalidName, InvalidRequest, StorageFull, shortened
 from modelbox.wire import routes
 from modelbox.wire.messages import MetricsQuery, SummariesQuery
 
@@ -80,6 +80,8 @@ class MetricsMixin:
         UnsupportedValue
             A value is nothing that can be stored (a :class:`TypeError`), on strict connections. Otherwise this is one warning, and the
             other metrics of the call are kept.
+        StorageFull
+            Too many points wait for the store, on strict connections. Otherwise this is one warning, and the point is dropped and counted.
 
         Examples
         --------
@@ -110,7 +112,11 @@ class MetricsMixin:
                 self._steps = itertools.count(step + 1)
         if step > self._largest_step:
             self._largest_step = step
-        self._session.sender.log(Record(self._id, step, moment_us, kept))
+        if not self._session.sender.log(Record(self._id, step, moment_us, kept)) and self._session.strict:
+            raise StorageFull(
+                f"The points of step {step} were dropped: more wait {self._session.sender.kept} than may, because the store does not take "
+                "them. Bring it back, or make room for them."
+            )
 
     def _kept(self, metrics: Mapping[str, object]) -> dict[str, Value]:
         kept: dict[str, Value] = {}

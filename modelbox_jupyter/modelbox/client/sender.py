@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from modelbox.client.journal import Batch, Journal, MemoryJournal, Tally
 from modelbox.client.notices import Notices
 from modelbox.errors import (
+    BatchConflict,
     ModelBoxError,
     NotFound,
     RateLimited,
@@ -46,6 +47,7 @@ EXIT_FLUSH_S = 5.0
 _LATER = (ServerUnreachable, StorageUnavailable, RateLimited, Unauthenticated)
 _MAX_RETRY_AFTER_S = 300.0
 _TRIES_OF_A_FAILING_BATCH = 3
+_LAST_ANSWER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ class Sender:
             self._notices.log("closed", "ModelBox: this connection was closed, so what is logged through it is not kept.")
         elif not kept:
             self._notices.log(
-                "dropped", "ModelBox: more points wait than memory may hold, so new ones are dropped until the store answers again."
+                "dropped",
+                f"ModelBox: more points wait {self._journal.kept} than may, so new ones are dropped until the store answers again.",
             )
         if self._thread is None and kept:
             self._start()
@@ -148,6 +151,11 @@ class Sender:
         tally = self._journal.tally()
         return FlushReport(max(0, target - tally.acknowledged - tally.rejected), tally.dropped, tally.rejected)
 
+    @property
+    def kept(self) -> str:
+        """Where points wait, as part of a sentence."""
+        return self._journal.kept
+
     def tally(self) -> Tally:
         """Return how many points were logged and what became of them."""
         return self._journal.tally()
@@ -158,7 +166,16 @@ class Sender:
         self._closed = True
         self._urgent.set()
         self._wake.set()
+        thread = self._thread
+        if thread is None:
+            self._journal.close()
+        elif thread is not threading.current_thread():
+            thread.join(_LAST_ANSWER_S)
         return report
+
+    def retire(self) -> None:
+        """Leave the journal to the next process, or nothing when nothing waits: the end of this one has come."""
+        self._journal.close()
 
     def _start(self) -> bool:
         with self._starting:
@@ -184,12 +201,13 @@ class Sender:
             self._wake.clear()
             self._urgent.clear()
             self._drain()
+        self._journal.close()
 
     def _drain(self) -> None:
         failures, faults = 0, 0
         while not self._closed and (batch := self._journal.next_batch()) is not None:
             try:
-                self._transport.append_metrics(batch.blocks, client=self._journal.client, batch=batch.number)
+                self._transport.append_metrics(batch.blocks, client=batch.client, batch=batch.number)
             except _LATER as error:
                 failures += 1
                 self._wait_for_better_times(failures, error)
@@ -212,7 +230,7 @@ class Sender:
                 self._tell_waiting()
 
     def _wait_for_better_times(self, failures: int, error: ModelBoxError) -> None:
-        self._notices.log("away", f"ModelBox: {error.detail} Points are kept in memory and sent again until they arrive.")
+        self._notices.log("away", f"ModelBox: {error.detail} Points are kept {self._journal.kept} and sent again until they arrive.")
         self._tell_waiting()
         end = time.monotonic() + self._pace.pause_s(failures, error)
         while (left_s := end - time.monotonic()) > 0 and not self._closed:
@@ -222,10 +240,17 @@ class Sender:
                 break
 
     def _refused(self, batch: Batch, error: ModelBoxError) -> None:
+        if isinstance(error, BatchConflict):
+            # The store has other content under this number, so it has seen these points: under new numbers they could be stored twice.
+            self._give_up(batch, error)
+            return
         one_object_is_gone = isinstance(error, NotFound) and len({block.object_id for block in batch.blocks}) == 1
         if not one_object_is_gone and self._journal.divide(batch, points=isinstance(error, TooLarge)):
             return
-        self._journal.reject(batch)
+        self._give_up(batch, error)
+
+    def _give_up(self, batch: Batch, error: ModelBoxError) -> None:
+        self._journal.reject(batch, error.detail)
         key = batch.blocks[0].key
         self._notices.log(
             f"rejected {error.code}", f"ModelBox: points were refused and are not kept, first of metric {key!r}: {error.detail}"
@@ -251,11 +276,25 @@ def exit_time_left_s() -> float:
 
 
 def flush_all() -> int:
-    """Flush every sender at the end of the process, and return how many points are left."""
-    left = sum(sender.flush(exit_time_left_s()).pending for sender in list(_senders))
+    """Flush every sender at the end of the process, say what becomes of the points that are left, and return how many those are."""
+    left = kept = 0
+    places: set[str] = set()
+    for sender in list(_senders):
+        sender.flush(exit_time_left_s())
+        tally = sender.tally()
+        left += tally.volatile
+        if tally.pending > tally.volatile:
+            kept += tally.pending - tally.volatile
+            places.add(sender.kept)
+        sender.retire()
     if left:
         sys.stderr.write(f"ModelBox: {left} points did not reach the store before the process ended; they are lost.\n")
-    return left
+    if kept:
+        sys.stderr.write(
+            f"ModelBox: {kept} points did not reach the store before the process ended; they are kept {', '.join(sorted(places))} and are "
+            "sent when ModelBox is used next, or by 'modelbox sync'.\n"
+        )
+    return left + kept
 
 
 def _flush_before_multiprocessing_exits() -> None:
@@ -270,6 +309,7 @@ def _begin_anew_in_child() -> None:
     global _exit_deadline_s
     _exit_deadline_s = None
     for sender in list(_senders):
+        sender._journal.leave()
         sender._begin()
 
 

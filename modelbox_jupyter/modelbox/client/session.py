@@ -12,6 +12,7 @@ from modelbox.client.sender import Sender
 from modelbox.wire.messages import MAX_PAGE
 
 if TYPE_CHECKING:
+    from modelbox.client.catchup import CatchUp
     from modelbox.client.discovery import Where
     from modelbox.client.transport import Transport
     from modelbox.wire.messages import Page
@@ -40,13 +41,24 @@ class Session:
         Raise where a metric value cannot be stored, instead of one warning.
     sender
         Carries the points; made for `transport` when left out.
+    catch_up
+        Sends what earlier processes left, if anything does.
     """
 
-    def __init__(self, transport: Transport, where: Where, *, strict: bool = False, sender: Sender | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        where: Where,
+        *,
+        strict: bool = False,
+        sender: Sender | None = None,
+        catch_up: CatchUp | None = None,
+    ) -> None:
         self.transport = transport
         self.where = where
         self.strict = strict
         self.sender = sender or Sender(transport)
+        self.catch_up = catch_up
         self.notices = Notices()
 
     def call(self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None) -> R:
@@ -75,4 +87,6 @@ class Session:
     def close(self) -> None:
         """Send what is left and release the connection."""
         self.sender.close()
+        if self.catch_up is not None:
+            self.catch_up.close()
         self.transport.close()
