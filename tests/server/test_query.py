@@ -83,7 +83,7 @@ PARAMS: dict[str, list[Json]] = {
 SERIES = ["loss", METRIC, "loss.max", "acc"]
 FIELDS = [
     *("name", "namespace", "owner", "group", "framework", "parent", "id", "status"),
-    *("created", "updated", "started", "finished", "age", "duration"),
+    *("created", "updated", "started", "finished", "age", "duration", "age", "created", "age", "namespace", "namespace", "name"),
     *("params.lr", "params.depth", "params.opt", "params.opt.name", "params.opt.lr", "params.flag", 'params."a.b"', "params.missing"),
     *("tags.baseline", 'tags."équipe/1"', f"metadata.`{METRIC}`", "meta.note"),
     *("metrics.loss", "metrics.loss.min", "metrics.loss.max", "metrics.loss.mean", "metrics.loss.count", 'metrics."loss.max"'),
@@ -94,7 +94,7 @@ NUMBERS = ["0.1", "0", "1", "2", "3", "-1", "1e-2", "9007199254740993", "0.5", "
 PATTERNS = ["'^digits \\d$'", "'a'", "'(?i)ADAM'", "'^$'", "'[12]$'", "'e|s'", "'.'", "'^a.*m$'", "'é'"]
 LIKES = ["'digits%'", "'%a%'", "'_gd'", "'a\\%b'", "'%'", "'équipe%'", "'x%y'"]
 TIMES = ["'2026-03-28'", "'2026-03-29'", "'2026-03-28T23:00:00+01:00'", "'2026-03-28T22:00:03Z'", "'2020-01-01'", "'9999-12-31'"]
-SPANS = ["5s", "1min", "1h", "1d", "3600", "0", "500w"]
+SPANS = ["5s", "1min", "1h", "1d", "3600", "0", "500w", "2d", "2d1h", "49h", "26h30s"]
 
 
 def fill(world: World, chance: random.Random, count: int) -> None:
@@ -180,7 +180,7 @@ def _expression(chance: random.Random, depth: int) -> str:
         return f"not {_expression(chance, depth - 1)}"
     if kind < 0.6:
         return f"({_expression(chance, depth - 1)})"
-    return chance.choice([" and ", " or "]).join(_expression(chance, depth - 1) for _ in range(chance.randrange(2, 4)))
+    return chance.choice([" and ", " and ", " or "]).join(_expression(chance, depth - 1) for _ in range(chance.randrange(2, 4)))
 
 
 def _test(chance: random.Random) -> str:
@@ -190,6 +190,7 @@ def _test(chance: random.Random) -> str:
     comparators = ["=", "!="] if name == "status" else ["=", "!=", "<", "<=", ">", ">="]
     tests = [
         lambda: name,
+        lambda: f"{name} {chance.choice(comparators)} {value()}",
         lambda: f"{name} {chance.choice(comparators)} {value()}",
         lambda: f"{name} {chance.choice(comparators)} {value()}",
         lambda: f"{name} {chance.choice(['in', 'not in'])} ({', '.join(value() for _ in range(chance.randrange(1, 4)))})",

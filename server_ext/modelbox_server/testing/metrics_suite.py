@@ -193,6 +193,8 @@ class MetricsStoreSuite:
         store.append([block(floats(1.0), key=f"k{index}") for index in range(1000)])
         assert [one.key for one in store.read([RUN], ["k7", "k500", "none"])] == ["k500", "k7"]
         assert store.read([RUN], []) == []
+        assert [one.key for one in store.summaries([RUN], ["k7", "k500", "none"])] == ["k500", "k7"]
+        assert store.summaries([RUN], []) == []
 
     def test_many_objects_and_keys_are_read_at_once(self, store: MetricsStore) -> None:
         """More than the parameters that a database takes in one statement."""
