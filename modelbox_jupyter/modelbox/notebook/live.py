@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from modelbox.client.observers import subscribe
 from modelbox.notebook.live_group import LiveGroup
-from modelbox.notebook.notes import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,8 +84,7 @@ class LiveCharts:
             groups = list(self._groups)
         for group in groups:
             group.is_open = False
-            with quietly("The live chart could not be drawn"):
-                group.settle()
+            group.settle()
         with self._lock:
             self._groups = [group for group in self._groups if not group.is_closed]
 

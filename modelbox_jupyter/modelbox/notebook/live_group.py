@@ -11,7 +11,7 @@ from modelbox.entities.records import Status
 from modelbox.errors import NotFound
 from modelbox.notebook.display import Output
 from modelbox.notebook.live_bundle import live_bundle
-from modelbox.notebook.notes import notices
+from modelbox.notebook.notes import notices, quietly
 from modelbox.wire.messages import MetricsQuery
 from modelbox_widgets.live_spec import labels_of
 from modelbox_widgets.points import rows_within
@@ -142,6 +142,11 @@ class LiveGroup:
             self._widget.publish_snapshot()
 
     def _read(self) -> None:
+        """Read the points; where the store does not answer, those that were known stay."""
+        with quietly("The live chart cannot read its points"):
+            self._read_or_raise()
+
+    def _read_or_raise(self) -> None:
         ids = [experiment.id for experiment in self._experiments]
         try:
             self._blocks = self.session.transport.read_metrics(MetricsQuery(objects=ids, max_points=_MAX_POINTS))
@@ -160,12 +165,13 @@ class LiveGroup:
 
     def _feed(self, widget: LiveChart) -> None:
         """Send the widget what came since the last time."""
-        ids = [experiment.id for experiment in self._experiments]
-        blocks = self.session.transport.read_metrics(MetricsQuery(objects=ids, skip=self._seen))
-        for block in blocks:
-            counts = self._seen.setdefault(block.object_id, {})
-            counts[block.key] = counts.get(block.key, 0) + len(block)
-        widget.extend(blocks)
+        with quietly("The live chart cannot read its points"):
+            ids = [experiment.id for experiment in self._experiments]
+            blocks = self.session.transport.read_metrics(MetricsQuery(objects=ids, skip=self._seen))
+            for block in blocks:
+                counts = self._seen.setdefault(block.object_id, {})
+                counts[block.key] = counts.get(block.key, 0) + len(block)
+            widget.extend(blocks)
 
     def _show(self, *, final: bool) -> None:
         if not self._experiments:

@@ -11,6 +11,8 @@ from typing import Any
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
 
+from modelbox_widgets.renderer import render
+
 __all__ = ["use_renderer"]
 
 _CHART = ("altair.vegalite.v6.api", "TopLevelMixin")
@@ -42,8 +44,11 @@ def _bundle(chart: Any) -> object:
 
 def _enable() -> None:
     """Enable our renderer where Altair's default is active: a choice of the user stays."""
-    if _renderers().active == "default":
-        _renderers().enable(_NAME)
+    renderers = _renderers()
+    if renderers.active == "default":
+        if _NAME not in renderers.names():  # sources on the path, without the entry point of the distribution
+            renderers.register(_NAME, render)
+        renderers.enable(_NAME)
 
 
 def _renderers() -> Any:

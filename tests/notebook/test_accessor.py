@@ -1,0 +1,71 @@
+"""df.modelbox."""
+
+import pandas as pd
+import pytest
+
+import modelbox
+from modelbox.client.connection import ModelBox
+from modelbox.errors import InvalidRequest
+
+
+@pytest.fixture
+def runs(box: ModelBox) -> pd.DataFrame:
+    for seed in range(4):
+        with box.start("digits", params={"lr": 0.1 * (seed // 2), "seed": seed}) as run:
+            for step in range(10):
+                run.log({"val/loss @1": 1 / (step + 1 + seed), "accuracy": step / 10 + seed / 100}, step=step)
+    return modelbox.experiments()
+
+
+def test_a_frame_of_runs_has_the_accessor_and_others_say_what_is_missing(runs: pd.DataFrame) -> None:
+    assert hasattr(runs, "modelbox")
+    other = pd.DataFrame({"experimentid": [1]})
+    assert not hasattr(other, "modelbox")
+    with pytest.raises(AttributeError, match=r"no column 'experiment_id'.*Did you mean 'experimentid'"):
+        other.modelbox  # noqa: B018 - asking is the test
+
+
+def test_it_survives_what_people_do_to_frames(runs: pd.DataFrame) -> None:
+    changed = runs[runs["params.lr"] > 0].sort_values("params.seed").head(2).assign(note="x")
+    assert len(changed.modelbox.diff()) == 2
+
+
+def test_diff_has_only_what_differs(runs: pd.DataFrame) -> None:
+    assert list(runs.modelbox.diff().columns) == ["params.lr", "params.seed"]
+
+
+def test_compare_reads_the_points_of_these_runs(runs: pd.DataFrame) -> None:
+    comparison = runs.modelbox.compare()
+    assert comparison.metrics == ["accuracy", "val/loss @1"]
+    assert comparison.chart is not None
+    assert runs.modelbox.compare(["val/loss @1"]).metrics == ["val/loss @1"]
+
+
+def test_curves_are_an_altair_chart(runs: pd.DataFrame) -> None:
+    chart = runs.modelbox.curves("val/loss @1", group="params.lr", band="ci", x="time")
+    rows = [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+    assert {row["group"] for row in rows} == {"lr = 0", "lr = 0.1"}
+
+
+def test_best_knows_which_way_is_better(runs: pd.DataFrame) -> None:
+    assert runs.modelbox.best("accuracy")["params.seed"] == 3
+    assert runs.modelbox.best("accuracy", "min")["params.seed"] == 0
+    assert runs.modelbox.best("val/loss @1", by="reached")["params.seed"] == 3
+
+
+def test_metrics_are_every_point(runs: pd.DataFrame) -> None:
+    points = runs.modelbox.metrics("accuracy")
+    assert len(points) == 40
+    assert list(points.columns) == ["experiment_id", "key", "step", "wall_time", "value"]
+    assert len(runs.modelbox.metrics()) == 80
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_too_few_runs_are_a_sentence(runs: pd.DataFrame, rows: int) -> None:
+    with pytest.raises(InvalidRequest, match="at least 2 runs"):
+        runs.head(rows).modelbox.compare()
+
+
+def test_making_the_accessor_costs_nothing_on_a_wide_frame() -> None:
+    wide = pd.DataFrame({"experiment_id": ["a"], **{f"params.{i}": [i] for i in range(5000)}})
+    assert wide.modelbox._frame is wide

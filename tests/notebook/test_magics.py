@@ -1,0 +1,125 @@
+"""%modelbox in a shell."""
+
+import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from modelbox.client.connection import ModelBox
+from modelbox.errors import InvalidRequest, NotFound
+from modelbox.notebook.commands import COMMANDS
+from modelbox.notebook.views import ExperimentView, StatusView
+from modelbox_widgets.comparison import Comparison
+from modelbox_widgets.testing import HOSTILE_NAMES
+
+
+def run(shell: InteractiveShell, line: str) -> object:
+    return shell.run_line_magic("modelbox", line)
+
+
+def trained(box: ModelBox, name: str = "digits", **params: object) -> str:
+    with box.start(name, namespace="équipe/vision", params=params, tags=["search"]) as experiment:
+        for step in range(5):
+            experiment.log({"val/loss @1": 1 / (step + 1), "accuracy": float("nan") if step == 2 else step / 5}, step=step)
+    return experiment.id
+
+
+def test_status_says_which_store_and_why(terminal: InteractiveShell) -> None:
+    status = run(terminal, "status")
+    assert isinstance(status, StatusView)
+    assert "because     a test asked for it" in repr(status)
+    assert "ephemeral" in status._repr_html_()
+
+
+def test_runs_are_a_frame_that_can_be_filtered(terminal: InteractiveShell, box: ModelBox) -> None:
+    trained(box, lr=0.1)
+    box.start("elsewhere").finish()
+    frame = run(terminal, "runs --namespace équipe")
+    assert frame["name"].tolist() == ["digits"]
+    assert len(run(terminal, "runs --limit 1")) == 1
+    with pytest.raises(InvalidRequest, match="at least one run"):
+        run(terminal, "runs --limit 0")
+
+
+def test_show_finds_an_experiment_by_name_by_id_and_by_the_start_of_its_id(terminal: InteractiveShell, box: ModelBox) -> None:
+    run_id = trained(box, "my run", lr=0.1)
+    for words in ("'my run'", run_id, run_id[:8]):
+        view = run(terminal, f"show {words}")
+        assert isinstance(view, ExperimentView)
+        assert view.record.id == run_id
+    text = repr(view)
+    assert "params.lr" in text
+    assert "val/loss @1" in text
+
+
+def test_show_displays_the_record_and_its_curves(terminal: InteractiveShell, box: ModelBox) -> None:
+    trained(box)
+    run(terminal, "show digits")._ipython_display_()  # type: ignore[attr-defined]
+    record, chart = terminal.display_pub.outputs
+    assert set(record["data"]) == {"text/html", "text/plain"}
+    assert set(chart["data"]) == {"application/vnd.vegalite.v6+json", "image/png", "text/plain"}
+
+
+def test_an_experiment_that_is_not_there_names_the_nearest(terminal: InteractiveShell, box: ModelBox) -> None:
+    trained(box)
+    with pytest.raises(NotFound, match="Did you mean 'digits'"):
+        run(terminal, "show dijits")
+
+
+def test_compare_takes_names_or_filters(terminal: InteractiveShell, box: ModelBox) -> None:
+    first, second = trained(box, lr=0.1), trained(box, lr=0.2)
+    by_id = run(terminal, f"compare {first} {second} --metric accuracy")
+    assert isinstance(by_id, Comparison)
+    assert by_id.metrics == ["accuracy"]
+    by_filter = run(terminal, "compare --namespace équipe/vision")
+    assert isinstance(by_filter, Comparison)
+    assert list(by_filter.differences.columns) == ["params.lr"]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_hostile_names_are_shown_literally(terminal: InteractiveShell, box: ModelBox, name: str) -> None:
+    with box.start(name, params={name: name}) as experiment:
+        experiment.log({name: 1.0})
+    html = run(terminal, f"show {experiment.id}")._repr_html_()  # type: ignore[attr-defined]
+    assert "<img" not in html
+    assert "</script" not in html
+
+
+def test_an_unknown_word_lists_the_commands_and_the_nearest(terminal: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match=r"Did you mean 'status'"):
+        run(terminal, "statsu")
+    terminal.run_cell("%modelbox statsu")
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err + printed.out
+    assert "status, runs, show, compare, run, help" in printed.err
+
+
+@pytest.mark.parametrize("line", ["show 'never closed", "runs --limit many", "runs --colour", "show", "run x"])
+def test_a_mistake_is_one_line_and_no_traceback(terminal: InteractiveShell, capsys: pytest.CaptureFixture[str], line: str) -> None:
+    result = terminal.run_cell(f"%modelbox {line}")
+    assert isinstance(result.error_in_exec, UsageError)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(terminal: InteractiveShell, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    kind = "run_cell_magic" if COMMANDS[command].takes_cell else "run_line_magic"
+    arguments = ("modelbox", f"{command} --help", "pass")[: 3 if COMMANDS[command].takes_cell else 2]
+    getattr(terminal, kind)(*arguments)
+    printed = capsys.readouterr().out
+    assert f"modelbox {command}" in printed
+    assert COMMANDS[command].summary in printed
+
+
+@pytest.mark.parametrize("line", ["", "help", "--help"])
+def test_help_lists_every_command(terminal: InteractiveShell, capsys: pytest.CaptureFixture[str], line: str) -> None:
+    run(terminal, line)
+    printed = capsys.readouterr().out
+    assert all(command in printed for command in COMMANDS)
+
+
+def test_names_may_hold_blanks_quotes_and_python_variables(terminal: InteractiveShell, box: ModelBox) -> None:
+    trained(box, "it's here")
+    terminal.user_ns["name"] = "it's here"
+    assert run(terminal, 'show "it\'s here"').record.name == "it's here"  # type: ignore[attr-defined]
+    result = terminal.run_cell('%modelbox show "{name}"')
+    assert result.result.record.name == "it's here"

@@ -1,0 +1,103 @@
+"""The notebooks, and the live chart, in kernels of a real Jupyter server with the extension."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from modelbox.entities.records import Json
+from modelbox_server.testing.jupyter_process import JupyterProcess, jupyter_process
+from modelbox_server.testing.kernel import CellFailed, ServerKernel, server_kernel
+from modelbox_widgets.live_spec import VEGALITE
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+ENDLESS = """
+import modelbox, time
+run = modelbox.start('doomed')
+for i in range(600):
+    run.log(loss=1 / (i + 1), step=i)
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]:
+    with jupyter_process(tmp_path_factory.mktemp("jupyter")) as process:
+        yield process
+
+
+@pytest.fixture
+def kernel(server: JupyterProcess) -> Iterator[ServerKernel]:
+    with server_kernel(server) as kernel:
+        yield kernel
+
+
+def bundles(outputs: list[Json]) -> list[Json]:
+    return [output["data"] for output in outputs if "data" in output]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_from_top_to_bottom(kernel: ServerKernel, server: JupyterProcess, path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    outputs = {cell["id"]: kernel.run(cell["source"]) for cell in notebook.cells if cell["cell_type"] == "code"}
+    assert any(outputs.values())
+    assert server.token not in json.dumps(outputs)
+    kernel_token = kernel.run("import os; print(os.environ['MODELBOX_JUPYTER_TOKEN'])")[0]["text"].strip()
+    assert kernel_token not in json.dumps(outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in notebook.cells if cell["cell_type"] == "code")
+
+
+def test_the_live_chart_names_its_run_and_ends_with_its_data(kernel: ServerKernel) -> None:
+    kernel.run("%load_ext modelbox\nimport modelbox")
+    (chart,) = kernel.run("with modelbox.start('digits é') as run:\n    for i in range(50): run.log(loss=1 / (i + 1), step=i)")
+    assert set(chart["data"]) == {VEGALITE, "image/png", "text/html", "text/plain"}
+    assert len(chart["data"][VEGALITE]["data"]["values"]) == 50
+    assert VEGALITE not in chart["metadata"]
+
+
+def test_status_names_the_server_of_the_page(kernel: ServerKernel, server: JupyterProcess) -> None:
+    (status,) = bundles(kernel.run("%load_ext modelbox\n%modelbox status"))
+    assert server.url in status["text/plain"]
+    assert server.token not in json.dumps(status)
+
+
+def test_the_comparison_is_a_table_and_a_chart(kernel: ServerKernel) -> None:
+    train = "import modelbox\nfor lr in (0.1, 0.2):\n  with modelbox.start('c', params={'lr': lr}, group='cmp') as run: run.log(loss=lr)"
+    kernel.run(train)  # without %load_ext: no chart, but the accessor is there
+    table, chart = bundles(kernel.run("modelbox.experiments(group='cmp').modelbox.compare()"))
+    assert "1 setting differs" in table["text/html"]
+    assert set(chart) == {VEGALITE, "image/png", "text/plain"}
+
+
+def test_a_failing_cell_fails_like_any_other(kernel: ServerKernel) -> None:
+    kernel.run("%load_ext modelbox")
+    with pytest.raises(CellFailed, match="ZeroDivisionError: division by zero") as failure:
+        kernel.run("%%modelbox run bad\n1 / 0")
+    assert "modelbox/notebook" not in str(failure.value)
+
+
+def test_a_killed_kernel_leaves_the_picture_of_its_last_snapshot(kernel: ServerKernel) -> None:
+    kernel.run("%load_ext modelbox")
+    kernel.send(ENDLESS)
+    begin_s = time.monotonic()
+    for message in kernel.messages():
+        if message["msg_type"] == "update_display_data":
+            kernel.kill()
+            data = message["content"]["data"]
+            break
+        assert time.monotonic() - begin_s < 60
+    assert len(data[VEGALITE]["data"]["values"]) > 5
+    assert "<svg" in data["text/html"]
+    assert "doomed: running" in data["text/plain"]
