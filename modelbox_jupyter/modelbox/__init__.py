@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from modelbox.client.shared import new_model as new_model
     from modelbox.client.shared import start as start
     from modelbox.client.shared import where as where
+    from modelbox.client.sync import sync as sync
     from modelbox.errors import ModelBoxError as ModelBoxError
     from modelbox.frames import experiments as experiments
     from modelbox.frames import metrics as metrics
@@ -64,6 +65,7 @@ __all__ = [
     "new_experiment",
     "new_model",
     "start",
+    "sync",
     "unload_ipython_extension",
     "where",
 ]
@@ -91,6 +93,7 @@ _HOME = {
     "new_experiment": "modelbox.client.shared",
     "new_model": "modelbox.client.shared",
     "start": "modelbox.client.shared",
+    "sync": "modelbox.client.sync",
     "where": "modelbox.client.shared",
 }
 

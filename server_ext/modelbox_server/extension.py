@@ -15,17 +15,19 @@ from modelbox.settings import data_folder
 from modelbox_server.http.face import Face
 from modelbox_server.http.handlers import handler_rules
 from modelbox_server.http.jupyter import JupyterExchangeHandler, JupyterGate, OpenJupyterExchangeHandler
+from modelbox_server.journals import JournalWatch
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
     from modelbox_server.wiring import Services
 
-__all__ = ["TOKEN_VARIABLE", "URL_VARIABLE", "ModelBoxExtension"]
+__all__ = ["STORE_VARIABLE", "TOKEN_VARIABLE", "URL_VARIABLE", "ModelBoxExtension"]
 
 URL_VARIABLE = "MODELBOX_JUPYTER_URL"
 TOKEN_VARIABLE = "MODELBOX_JUPYTER_TOKEN"  # noqa: S105  (the name of a variable)
-"""Names of the environment variables by which kernels and terminals find the API of the server that started them."""
+STORE_VARIABLE = "MODELBOX_JUPYTER_STORE"
+"""Names of the environment variables by which kernels and terminals find the API of the server that started them, and which store it is."""
 
 _PREFIX = "modelbox"
 _WILDCARDS = {"", "0.0.0.0", "::", "*"}  # noqa: S104  (compared with, never bound to)
@@ -46,15 +48,22 @@ class ModelBoxExtension(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Add the API to the server. Nothing is opened yet."""
         self._gate = JupyterGate()
-        self._face = Face(partial(_open_services, Path(self.data_dir).expanduser() if self.data_dir else data_folder()), self._gate)
+        self._store = Path(self.data_dir).expanduser().absolute() if self.data_dir else data_folder()
+        self._face = Face(partial(_open_services, self._store), self._gate)
+        self._journals = JournalWatch(self._store)
         self._environment: dict[str, str] = {}
         self.handlers.extend(handler_rules(self._face, JupyterExchangeHandler, OpenJupyterExchangeHandler, f"/{_PREFIX}"))
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Tell kernels where the API is, now that the port is known, and open the store while the first page loads."""
-        self._environment = {URL_VARIABLE: _url_for_kernels(serverapp), TOKEN_VARIABLE: self._gate.kernel_token}
+        self._environment = {
+            URL_VARIABLE: _url_for_kernels(serverapp),
+            TOKEN_VARIABLE: self._gate.kernel_token,
+            STORE_VARIABLE: str(self._store),
+        }
         os.environ.update(self._environment)
         self._face.warm_up(settle=True)
+        self._journals.start()
         self.log.info("ModelBox is at %s", self._environment[URL_VARIABLE])
 
     async def stop_extension(self) -> None:
@@ -62,6 +71,7 @@ class ModelBoxExtension(ExtensionApp):
         for variable, value in self._environment.items():
             if os.environ.get(variable) == value:
                 del os.environ[variable]
+        await self._journals.stop()
         await self._face.close()
 
 

@@ -1,4 +1,4 @@
-"""The ``modelbox`` command: where runs go, and whether the installation is sound.
+"""The ``modelbox`` command: where runs go, whether the installation is sound, and sending what was left behind.
 
 Errors are one line on stderr; the exit code is that of the error's class (see :mod:`modelbox.errors`).
 """
@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from modelbox.cli.doctor import diagnose
+from modelbox.cli.sync import add_sync, run_sync
 from modelbox.errors import ModelBoxError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _status(options.address)
             case "doctor":
                 return _doctor()
+            case "sync":
+                return run_sync(options)
             case _:
                 _parser().print_help()
                 return 0
@@ -44,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="which store is used, and why")
     status.add_argument("--address", help="host:8085, a URL, or the folder of a local store; searched for when left out")
     commands.add_parser("doctor", help="check this installation")
+    add_sync(commands)
     return parser
 
 

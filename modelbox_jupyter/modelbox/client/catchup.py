@@ -142,9 +142,14 @@ class CatchUp:
         begin_s = time.monotonic()
         if self._thread is not None:
             self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                # It goes on where it stopped, below or with the next connection; only it knows how much is left.
+                self._stopped.set()
+                self._thread.join()
+                self._stopped.clear()
+            self._thread = None
         left_s = None if timeout_s is None else max(0.0, timeout_s - (time.monotonic() - begin_s))
-        more = send_journals(self._transport, self._root, timeout_s=left_s, stopped=self._stopped)
-        self._report += more
+        self._report += send_journals(self._transport, self._root, timeout_s=left_s, stopped=self._stopped)
         return self._report
 
     def close(self) -> None:
