@@ -15,6 +15,13 @@ SAY := @printf '\n\033[1m==> %s\033[0m\n'
 # pip wants its own tools on the path (jlpm for the lab extension), and bytecode is worth its disk space.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH
+# Yarn reads neither npm's settings nor the certificates of the system: where packages come from is decided once per machine, for all tools.
+ifndef YARN_NPM_REGISTRY_SERVER
+export YARN_NPM_REGISTRY_SERVER := $(shell npm config get registry 2>/dev/null)
+endif
+ifndef NODE_EXTRA_CA_CERTS
+export NODE_EXTRA_CA_CERTS := $(wildcard /etc/ssl/certs/ca-certificates.crt)
+endif
 
 PACKAGE_SOURCES := pyproject.toml $(wildcard server_ext/jupyter-config/*/*)
 LAB_SOURCES := $(wildcard labextension/*.json labextension/yarn.lock labextension/src/* labextension/style/* labextension/schema/*)

@@ -30,7 +30,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def shown(profile: BrowserContext, lab: Lab) -> Iterator[LabPage]:
-    """The lab in a page of its own; no request may have gone to another host."""
+    """The lab in a page of its own; no script may have failed, and no request may have gone to another host."""
     with open_lab(profile, lab) as page:
         yield page
+        assert page.errors == []
         assert page.foreign_requests == []

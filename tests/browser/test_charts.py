@@ -182,3 +182,11 @@ def test_an_output_that_is_no_chart_says_so(shown: LabPage, lab: Lab) -> None:
     trust(lab, name)
     shown.open_without_kernel(name)
     expect(shown.page.locator(".mb-Chart-error")).to_contain_text("The chart could not be drawn:")
+
+
+def test_a_chart_is_drawn_in_jupyter_notebook_too(shown: LabPage, lab: Lab) -> None:
+    name = notebook(lab.notebooks / "seven.ipynb", {MIME: spec([row(0, 1.0), row(2, 0.5)])})
+    trust(lab, name)
+    shown.page.goto(lab.page(f"notebooks/{name}"))
+    expect(shown.charts()).to_have_count(1, timeout=60_000)
+    shown.screenshot("chart notebook 7")

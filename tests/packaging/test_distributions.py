@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -68,8 +68,13 @@ def test_an_sdist_makes_the_same_wheel_without_node(sdist: Path, files: set[str]
         assert set(archive.namelist()) == files
 
 
+def test_the_package_and_its_lab_extension_have_one_version(checkout: Path) -> None:
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+    package = json.loads((checkout / "labextension" / "package.json").read_text())
+    assert project["version"] == package["version"]
+
+
 def test_no_file_names_a_registry(checkout: Path) -> None:
     """Which mirror packages come from is the business of the machine, not of the project."""
     lock = (checkout / "labextension" / "yarn.lock").read_text()
     assert "://" not in lock
-    assert find_spec("modelbox_server")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from modelbox_server.testing.lab import Lab
 
@@ -23,6 +23,7 @@ SCREENSHOTS_VARIABLE = "MODELBOX_SCREENSHOTS"
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
 _LONG_MS = 120_000
+_OURS = "modelbox-labextension"
 
 # Results of commands must not travel back to Python (some of them never end being serialised): hence `void`. Nor is anything awaited in
 # the page, where no time limit would end it: the page is asked whether it got there.
@@ -72,8 +73,7 @@ class LabPage:
         self.foreign_requests: list[str] = []
         self.errors: list[str] = []
         page.on("request", lambda request: self._note_request(request.url))
-        page.on("console", self._note_console)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", lambda error: self._note_error(error.stack or str(error)))
 
     def open(self) -> None:
         """Open the lab without any document."""
@@ -165,9 +165,10 @@ class LabPage:
         if parts.scheme in {"http", "https", "ws", "wss"} and parts.netloc != self.lab.host:
             self.foreign_requests.append(url)
 
-    def _note_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.errors.append(message.text)
+    def _note_error(self, stack: str) -> None:
+        # Other extensions have mishaps of their own (the widget manager stumbles over notebooks without a kernel).
+        if _OURS in stack:
+            self.errors.append(stack)
 
 
 @contextmanager
