@@ -37,7 +37,7 @@ class LiveServer:
 
 @contextmanager
 def live_server(
-    open_services: Callable[[], Services] | None = None, *, port: int = 0, runtime_folder: Path | None = None
+    open_services: Callable[[], Services] | None = None, *, port: int = 0, token: str | None = None, runtime_folder: Path | None = None
 ) -> Iterator[LiveServer]:
     """Serve until the ``with`` block ends, then stop gracefully and close the services.
 
@@ -47,10 +47,12 @@ def live_server(
         Makes the services; :func:`~modelbox_server.wiring.ephemeral_services` when left out.
     port
         Port to listen on; a free one when 0. The same port again stands for a server that comes back.
+    token
+        Token that it wants; a fresh one when left out. A server that comes back has the one that it had.
     runtime_folder
         Where to leave the runtime file by which clients find the server; nowhere when ``None``.
     """
-    server = StandaloneServer(open_services or _ephemeral, port=port, runtime_folder=runtime_folder)
+    server = StandaloneServer(open_services or _ephemeral, port=port, token=token, runtime_folder=runtime_folder)
     started = threading.Event()
     failures: list[BaseException] = []
     loop = asyncio.new_event_loop()
