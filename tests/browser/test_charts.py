@@ -109,7 +109,7 @@ def test_a_running_experiment_is_followed_with_no_kernel_until_it_ends(shown: La
 
 def test_a_long_experiment_is_drawn_thinned(shown: LabPage, running: Lab) -> None:
     log(running, [float(i % 97) for i in range(50_000)], first_step=3)
-    asked: list[Json] = []
+    asked: list[Any] = []
     shown.page.on("request", lambda request: asked.append(request.post_data_json) if "metrics/read" in request.url else None)
     name = notebook(running.notebooks / "long.ipynb", {MIME: spec([], mark="line")}, live())
     trust(running, name)
