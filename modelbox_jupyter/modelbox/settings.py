@@ -1,17 +1,19 @@
 """Where ModelBox keeps things on this machine, and which environment variables it reads.
 
-====================== ====================================================================================================
-variable               meaning
-====================== ====================================================================================================
-MODELBOX_API_ADDR      address of the server, or folder of the local store, that every client here uses
-MODELBOX_API_TOKEN     token for that server
-MODELBOX_JUPYTER_URL   set by the Jupyter extension for its kernels and terminals: where its API is
-MODELBOX_JUPYTER_TOKEN set by the Jupyter extension: the token that its kernels use
-MODELBOX_DATA_DIR      folder of the local store, which scripts and the Jupyter extension share
-MODELBOX_CONFIG_DIR    folder that ``modelbox_client.toml`` is looked for in, after the current one
-MODELBOX_STATE_DIR     folder of the runtime files of standalone servers, and of journals that wait to be sent
-MODELBOX_JUPYTER_STORE set by the Jupyter extension: folder of its store, by which the journals of its kernels are found again
-====================== ====================================================================================================
+======================= ===================================================================================================
+variable                meaning
+======================= ===================================================================================================
+MODELBOX_API_ADDR       address of the server, or folder of the local store, that every client here uses
+MODELBOX_API_TOKEN      token for that server
+MODELBOX_JUPYTER_URL    set by the Jupyter extension for its kernels and terminals: where its API is
+MODELBOX_JUPYTER_TOKEN  set by the Jupyter extension: the token that its kernels use
+MODELBOX_DATA_DIR       folder of the local store, which scripts and the Jupyter extension share
+MODELBOX_CONFIG_DIR     folder that ``modelbox_client.toml`` is looked for in, after the current one
+MODELBOX_STATE_DIR      folder of the runtime files of standalone servers, and of journals that wait to be sent
+MODELBOX_JUPYTER_STORE  set by the Jupyter extension: folder of its store, by which the journals of its kernels are found again
+MODELBOX_SYSTEM_METRICS 0: do not log what the machine does while experiments run
+MODELBOX_PROVENANCE     0: do not keep the state of git, the packages and the command line with experiments
+======================= ===================================================================================================
 
 Folders are computed on every call, never at import: a test, or a notebook that sets a variable in its first cell, is heard.
 """

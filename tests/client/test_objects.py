@@ -16,7 +16,7 @@ from modelbox.client.experiment import Experiment
 from modelbox.client.masking import MASK
 from modelbox.client.notices import ModelBoxWarning
 from modelbox.entities.records import Status
-from modelbox.errors import InvalidRequest, NotFound, ServerUnreachable, TagTaken, TooLarge
+from modelbox.errors import Conflict, InvalidRequest, NotFound, ServerUnreachable, TagTaken, TooLarge
 from modelbox.testing import FaultyTransport
 
 NAMESPACE = "équipe/vision"
@@ -249,6 +249,27 @@ def test_versions_of_a_model_share_tags_uniquely(box: ModelBox, tmp_path: Path) 
     assert box.models(NAMESPACE) == box.models(name="asr") == [model]
     model.delete()
     assert box.models() == []
+
+
+def test_a_model_is_found_by_its_name(box: ModelBox) -> None:
+    reader = box.new_model("digit-reader", namespace=NAMESPACE)
+    assert box.model("digit-reader") == box.model("digit-reader", namespace=NAMESPACE) == box.model(reader.id) == reader
+    assert box.model("digit-reader", namespace="équipe") == reader  # a namespace holds what is below it
+    other = box.new_model("digit-reader", namespace="équipe")
+    assert box.model("digit-reader", namespace="équipe") == other  # but what is exactly there comes first
+    with pytest.raises(Conflict, match=r"2 models are called 'digit-reader'.*équipe, équipe/vision"):
+        box.model("digit-reader")
+    with pytest.raises(NotFound, match="Did you mean 'digit-reader'"):
+        box.model("digit_reader")
+    with pytest.raises(NotFound, match=r"in the namespace 'elsewhere' called 'digit-reader'\. There is: nothing yet"):
+        box.model("digit-reader", namespace="elsewhere")
+    with pytest.raises(NotFound):
+        box.model("0" * 40)
+
+
+def test_a_model_may_be_called_like_an_id(box: ModelBox) -> None:
+    model = box.new_model("f" * 40, namespace=NAMESPACE)
+    assert box.model("f" * 40, namespace=NAMESPACE) == model
 
 
 def test_events_keep_their_time_and_metadata(box: ModelBox) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, get_args
@@ -12,6 +13,7 @@ import msgspec
 
 from modelbox.client import active
 from modelbox.client.catchup import CatchUp, SyncReport, send_journals
+from modelbox.client.companions import NOTHING, Wanted, wanted_by
 from modelbox.client.discovery import Where, find_store, open_store
 from modelbox.client.experiment import Experiment, start_experiment
 from modelbox.client.metadata import wire_metadata
@@ -19,9 +21,9 @@ from modelbox.client.model import Model
 from modelbox.client.sender import Sender
 from modelbox.client.session import Session
 from modelbox.client.spool import Durability, SpooledJournal, SpoolOptions, spool_of
-from modelbox.entities.ids import random_id
+from modelbox.entities.ids import is_id, random_id
 from modelbox.entities.records import Status
-from modelbox.errors import InvalidRequest, nearest, shortened
+from modelbox.errors import Conflict, InvalidRequest, NotFound, nearest, shortened
 from modelbox.wire import routes
 from modelbox.wire.messages import (
     MAX_PAGE,
@@ -65,6 +67,14 @@ class ModelBox:
         What a point survives once ``log()`` has returned, before the store has it. ``"process"``: the end of this process, even by
         kill -9, and after about a second that of the machine. ``"disk"``: both at once, for the price of waiting for the disk.
         ``"memory"``: neither. What a process leaves behind is sent by the next one.
+    system_metrics
+        Log what the machine does while experiments run, as series under ``system/`` (:mod:`modelbox.client.hardware` lists them); unless
+        ``MODELBOX_SYSTEM_METRICS=0`` when left out.
+    provenance
+        Keep the state of git, the packages, the machine and the command line with experiments, as metadata under ``git.`` and
+        ``environment.`` (:mod:`modelbox.client.provenance` lists it); unless ``MODELBOX_PROVENANCE=0`` when left out.
+
+    Both go with experiments of :meth:`start`, in the background.
 
     Examples
     --------
@@ -76,6 +86,8 @@ class ModelBox:
     ['digits']
     """
 
+    _wanted = NOTHING
+
     def __init__(
         self,
         address: str | os.PathLike[str] | None = None,
@@ -83,7 +95,10 @@ class ModelBox:
         token: str | None = None,
         strict: bool = False,
         durability: Durability = "process",
+        system_metrics: bool | None = None,
+        provenance: bool | None = None,
     ) -> None:
+        self._wanted = wanted_by(system_metrics, provenance)
         if durability not in get_args(Durability):
             raise InvalidRequest(
                 f"There is no durability {shortened(durability)}: take one of {', '.join(get_args(Durability))}.", field="durability"
@@ -100,9 +115,12 @@ class ModelBox:
         catch_up.start()
 
     @classmethod
-    def over(cls, transport: Transport, where: Where, *, strict: bool = False, sender: Sender | None = None) -> ModelBox:
+    def over(
+        cls, transport: Transport, where: Where, *, strict: bool = False, sender: Sender | None = None, wanted: Wanted = NOTHING
+    ) -> ModelBox:
         """Return a connection over a transport that is there already, such as one to services in this process."""
         connection = cls.__new__(cls)
+        connection._wanted = wanted
         connection._session = Session(transport, where, strict=strict, sender=sender)
         return connection
 
@@ -136,6 +154,7 @@ class ModelBox:
         external_id: str = "",
         metadata: Mapping[str, object] | None = None,
         allow_secrets: bool = False,
+        console: bool = False,
     ) -> Experiment:
         """Start a fresh experiment and make it the current one; best used as a ``with`` block, which also ends it.
 
@@ -161,6 +180,8 @@ class ModelBox:
             Any JSON values by key.
         allow_secrets
             Keep secret-looking parameters as they are.
+        console
+            Keep what this process prints, line by line: :meth:`Experiment.console` returns it. A notebook keeps its outputs by itself.
         """
         body = ExperimentCreate(
             name=name,
@@ -172,7 +193,15 @@ class ModelBox:
             group=group,
             parent_id=parent.id if isinstance(parent, Experiment) else parent,
         )
-        return start_experiment(self._session, body, params=params, tags=tags, metadata=metadata, allow_secrets=allow_secrets)
+        return start_experiment(
+            self._session,
+            body,
+            params=params,
+            tags=tags,
+            metadata=metadata,
+            allow_secrets=allow_secrets,
+            wanted=replace(self._wanted, console=console),
+        )
 
     def new_experiment(self, name: str, owner: str = "", namespace: str = "", external_id: str = "", framework: str = "") -> Experiment:
         """Return the experiment that `name` always means in `namespace`; the first call creates it.
@@ -243,9 +272,44 @@ class ModelBox:
             made.track_artifacts(artifacts)
         return made
 
-    def model(self, model_id: str) -> Model:
-        """Return a model by its id."""
-        return Model(self._session, self._session.call(routes.GET_MODEL, path={"model_id": model_id}))
+    def model(self, name_or_id: str, *, namespace: str | None = None) -> Model:
+        """Return a model by its name, or by its id.
+
+        Parameters
+        ----------
+        name_or_id
+            A name means the model of that name in `namespace`. Without one it is looked for everywhere, and must be the only one.
+        namespace
+            Where the model is.
+
+        Raises
+        ------
+        NotFound
+            There is none; the message names one that is spelled alike, if there is one.
+        Conflict
+            Several namespaces have a model of this name, and `namespace` does not say which is meant.
+
+        Examples
+        --------
+        >>> import modelbox.testing
+        >>> with modelbox.testing.memory_connection() as box:
+        ...     made = box.new_model("digit-reader", namespace="tutorial/digits")
+        ...     box.model("digit-reader") == box.model("digit-reader", namespace="tutorial/digits") == box.model(made.id)
+        True
+        """
+        if is_id(name_or_id) and namespace is None:
+            return Model(self._session, self._session.call(routes.GET_MODEL, path={"model_id": name_or_id}))
+        found = self.models(namespace, name=name_or_id)
+        exact = [model for model in found if model.namespace == namespace] or found
+        if len(exact) == 1:
+            return exact[0]
+        if not exact:
+            place = "" if namespace is None else f" in the namespace {shortened(namespace)}"
+            raise NotFound.among(f"model{place} called", name_or_id, {model.name for model in self.models(namespace, limit=MAX_PAGE)})
+        places = ", ".join(sorted(model.namespace for model in exact)[:10])
+        raise Conflict(
+            f"{len(exact)} models are called {shortened(name_or_id)}: say which with namespace=…; there is {places}.", field="name"
+        )
 
     def models(self, namespace: str | None = None, *, name: str | None = None, limit: int | None = None) -> list[Model]:
         """Return models, newest first: those in `namespace` or below it, and of that `name`, where given."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -11,7 +12,10 @@ import msgspec
 from msgspec import UNSET
 
 from modelbox.client import active, observers
+from modelbox.client.buffer import Record
 from modelbox.client.checkpoint import Checkpoint
+from modelbox.client.companions import NOTHING, Companions, Wanted
+from modelbox.client.console import CONSOLE_SERIES, printed_text
 from modelbox.client.masking import masked
 from modelbox.client.metadata import wire_metadata
 from modelbox.client.metrics import wire_metrics
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from modelbox.client.session import Session
+    from modelbox.client.values import Value
     from modelbox.entities.records import ExperimentRecord, Json
 
 __all__ = ["Experiment", "start_experiment"]
@@ -55,6 +60,7 @@ class Experiment(TrackedObject):
         self.record = record
         self.pid = os.getpid()
         self._params_set: dict[str, Json] = {}
+        self._companions: Companions | None = None
 
     @property
     def name(self) -> str:
@@ -138,6 +144,16 @@ class Experiment(TrackedObject):
                     )
                 self._params_set[key] = value
 
+    # --- what goes along -----------------------------------------------------------------------------------------------------------------
+
+    def log_beside(self, step: int, values: Mapping[str, Value]) -> None:
+        """Log points that ModelBox collects by itself: checked already, and without moving the steps of :meth:`log`."""
+        self._session.sender.log(Record(self._id, step, time.time_ns() // 1000, values))
+
+    def console(self) -> str:
+        """Return what the program printed, as far as it was kept: see `console` of :meth:`modelbox.ModelBox.start`."""
+        return printed_text(self.read_metrics(list(CONSOLE_SERIES)))
+
     # --- relatives -----------------------------------------------------------------------------------------------------------------------
 
     def new_checkpoint(
@@ -173,6 +189,8 @@ class Experiment(TrackedObject):
             wanted = Status(status)
         except ValueError:
             raise InvalidRequest(f"There is no status {shortened(status)}: take one of {', '.join(Status)}.", field="status") from None
+        if self._companions is not None:
+            self._companions.end(timeout_s)
         report = self.flush(timeout_s)
         if not report:
             self._session.notices.log(
@@ -211,6 +229,8 @@ class Experiment(TrackedObject):
 
     def delete(self) -> None:
         """Delete it with everything that hangs on it; experiments that it started stay."""
+        if self._companions is not None:
+            self._companions.end()
         self._session.settle()
         active.end(self)
         self._session.call(routes.DELETE_EXPERIMENT, path={"experiment_id": self._id})
@@ -240,6 +260,7 @@ def start_experiment(
     tags: Iterable[str],
     metadata: Mapping[str, object] | None,
     allow_secrets: bool,
+    wanted: Wanted = NOTHING,
 ) -> Experiment:
     """Create a fresh experiment, make it the current one, and tell the observers. See :meth:`modelbox.ModelBox.start`."""
     param_metadata = _param_metadata(session, params or {}, allow_secrets=allow_secrets)
@@ -250,6 +271,7 @@ def start_experiment(
     experiment._params_set = dict(param_metadata)
     active.begin(experiment)
     observers.notify("started", experiment)
+    experiment._companions = Companions(experiment, wanted, document)
     return experiment
 
 

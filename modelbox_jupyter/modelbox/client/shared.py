@@ -21,10 +21,17 @@ _default: ModelBox | None = None
 _default_lock = threading.Lock()
 
 
-def connect(address: str | os.PathLike[str] | None = None, *, token: str | None = None, strict: bool = False) -> ModelBox:
+def connect(
+    address: str | os.PathLike[str] | None = None,
+    *,
+    token: str | None = None,
+    strict: bool = False,
+    system_metrics: bool | None = None,
+    provenance: bool | None = None,
+) -> ModelBox:
     """Open a connection and make it the one that the functions of this package use. Parameters are those of :class:`ModelBox`."""
     global _default
-    connection = ModelBox(address, token=token, strict=strict)
+    connection = ModelBox(address, token=token, strict=strict, system_metrics=system_metrics, provenance=provenance)
     with _default_lock:
         _default = connection
     return connection
@@ -57,6 +64,7 @@ def start(
     external_id: str = "",
     metadata: Mapping[str, object] | None = None,
     allow_secrets: bool = False,
+    console: bool = False,
 ) -> Experiment:
     """Start a fresh experiment and make it the current one; see :meth:`ModelBox.start`.
 
@@ -78,6 +86,7 @@ def start(
         external_id=external_id,
         metadata=metadata,
         allow_secrets=allow_secrets,
+        console=console,
     )
 
 
@@ -104,6 +113,6 @@ def new_model(
     return default_connection().new_model(name, owner, namespace, task, description, artifacts, metadata)
 
 
-def model(model_id: str) -> Model:
-    """Return a model by its id."""
-    return default_connection().model(model_id)
+def model(name_or_id: str, *, namespace: str | None = None) -> Model:
+    """Return a model by its name, or by its id; see :meth:`ModelBox.model`."""
+    return default_connection().model(name_or_id, namespace=namespace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from modelbox.client.companions import NOTHING, Wanted
 from modelbox.client.connection import ModelBox
 from modelbox.client.discovery import Where
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["memory_connection"]
 
 
-def memory_connection(*, strict: bool = False, wrap: Callable[[Transport], Transport] | None = None) -> ModelBox:
+def memory_connection(*, strict: bool = False, wrap: Callable[[Transport], Transport] | None = None, wanted: Wanted = NOTHING) -> ModelBox:
     """Return a connection to a fresh store in memory, which is gone when the connection is closed.
 
     Parameters
@@ -24,6 +25,8 @@ def memory_connection(*, strict: bool = False, wrap: Callable[[Transport], Trans
         As for :class:`modelbox.ModelBox`.
     wrap
         Put something between the connection and the store, such as a :class:`~modelbox.testing.FaultyTransport`.
+    wanted
+        What goes along with experiments: nothing unless asked, for what tests check should not depend on the machine.
     """
     # The server loads SQLAlchemy: only whoever asks for a store waits for that.
     from modelbox_server.embedded import EmbeddedTransport
@@ -31,7 +34,9 @@ def memory_connection(*, strict: bool = False, wrap: Callable[[Transport], Trans
 
     services = ephemeral_services()
     transport: Transport = _Owning(EmbeddedTransport(services), services.close)
-    return ModelBox.over(wrap(transport) if wrap else transport, Where("memory", "memory", "a test asked for it"), strict=strict)
+    return ModelBox.over(
+        wrap(transport) if wrap else transport, Where("memory", "memory", "a test asked for it"), strict=strict, wanted=wanted
+    )
 
 
 class _Owning:

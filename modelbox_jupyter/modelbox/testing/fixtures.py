@@ -29,10 +29,15 @@ def memory_modelbox() -> Iterator[ModelBox]:
 
 @pytest.fixture
 def clean_modelbox_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give a test a home folder of its own and no setting that points to a real store; return that folder."""
+    """Give a test a home folder of its own and no setting that points to a real store; return that folder.
+
+    System metrics and provenance are off: what a test checks should not depend on the machine. Delete the variables to have them.
+    """
     for name in [name for name in os.environ if name.startswith(_PREFIXES)]:
         monkeypatch.delenv(name)
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MODELBOX_SYSTEM_METRICS", "0")
+    monkeypatch.setenv("MODELBOX_PROVENANCE", "0")
     return tmp_path
