@@ -54,6 +54,8 @@ export const THINNED_POINTS = 2000;
 /** Longest pause between two looks, when nothing happens or the server cannot be reached. */
 export const MAX_PAUSE_MS = 10_000;
 
+/** Series of the machine and of printed lines; see `modelbox.entities.own_keys`. */
+const OWN_PREFIXES = ['system/', 'console/'];
 const MIN_INTERVAL_MS = 200;
 const STATUS_EVERY_MS = 2000;
 /** Statuses of an answer after which asking again is useless: the experiment is gone, or not ours to see. */
@@ -185,7 +187,7 @@ export class Follower {
       this.thinned = true;
       return this.refreshThinned();
     }
-    const rows = rowsFrom(series, id => this.label(id));
+    const rows = this.rows(series);
     if (rows.length > 0) {
       // The rows that the output was saved with are a picture of the past: the first read takes their place.
       await (isFirst ? this.sink.replace(rows) : this.sink.insert(rows));
@@ -203,9 +205,16 @@ export class Follower {
     if (this.stopped) {
       return false;
     }
-    await this.sink.replace(rowsFrom(series, id => this.label(id)));
+    await this.sink.replace(this.rows(series));
     this.thinnedTotal = total;
     return true;
+  }
+
+  /** Rows of what the chart shows: with no keys asked for, everything but what ModelBox logs by itself. */
+  private rows(series: readonly Series[]): Row[] {
+    const { keys } = this.settings;
+    const shown = keys === null ? series.filter(({ key }) => !OWN_PREFIXES.some(prefix => key.startsWith(prefix))) : series;
+    return rowsFrom(shown, id => this.label(id));
   }
 
   private label(id: string): string {

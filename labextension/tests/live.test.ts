@@ -13,6 +13,7 @@ const KEY = 'val/loss @1';
 /** A server with one experiment, whose points the test adds. */
 class FakeServer implements LiveSource {
   values: number[] = [];
+  key = KEY;
   status: Status = 'running';
   failure: Error | undefined;
   readonly queries: PointsQuery[] = [];
@@ -38,7 +39,7 @@ class FakeServer implements LiveSource {
     const from = query.skip?.[ID]?.[KEY] ?? 0;
     const values = this.values.slice(from).slice(0, query.maxPoints);
     const steps = values.map((_, i) => from + i);
-    return Promise.resolve(values.length > 0 ? [{ objectId: ID, key: KEY, isFloat: true, steps, wallTimesMs: steps, values }] : []);
+    return Promise.resolve(values.length > 0 ? [{ objectId: ID, key: this.key, isFloat: true, steps, wallTimesMs: steps, values }] : []);
   }
 }
 
@@ -124,6 +125,14 @@ describe('a running experiment', () => {
     expect(chart.rows.map(row => row.value)).toEqual([3, 2, 1, null]);
     expect(chart.replaced).toBe(1);
     expect(chart.state).toBe('running');
+  });
+
+  it('shows nothing of what ModelBox logs by itself about the machine', async () => {
+    const { server, chart, follower } = follow();
+    server.key = 'system/cpu_percent';
+    server.values = [1, 2];
+    await follower.start();
+    expect(chart.rows).toEqual([]);
   });
 
   it('keeps the label that the saved chart gave it', async () => {

@@ -1,14 +1,13 @@
 """%%modelbox run: a cell becomes an experiment and behaves as if it were none."""
 
-import subprocess
-from pathlib import Path
-
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from modelbox.client import shared
+from modelbox.client.companions import Wanted
 from modelbox.client.connection import ModelBox
 from modelbox.client.experiment import Experiment
-from modelbox.notebook import provenance
+from modelbox.testing import memory_connection
 
 
 def newest(box: ModelBox) -> Experiment:
@@ -26,7 +25,6 @@ def test_a_cell_is_kept_with_its_source_and_settings(terminal: InteractiveShell,
     assert experiment.tags == ["a", "b"]
     assert experiment.metadata()["cell.source"].strip() == source
     assert experiment.metadata()["cell.duration_s"] > 0
-    assert experiment.metadata()["packages"]["pandas"]
     assert experiment.all_metrics()["loss"][0].value == 0.5
     assert terminal.user_ns["x"] == 20
     assert result.success
@@ -86,21 +84,8 @@ def test_a_cell_of_comments_is_an_experiment_of_nothing(terminal: InteractiveShe
     assert newest(box).status == "finished"
 
 
-def test_the_git_state_names_commit_and_branch_and_whether_files_changed(tmp_path: Path) -> None:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    git = ["git", "-C", str(folder), "-c", "user.name=n", "-c", "user.email=e@example.org"]
-    assert provenance.git_state(folder) == {}
-    for words in (["init", "-q", "-b", "trunk"], ["commit", "-q", "--allow-empty", "-m", "first"]):
-        subprocess.run([*git, *words], check=True)
-    state = provenance.git_state(folder)
-    assert (state["branch"], state["dirty"], len(state["commit"])) == ("trunk", False, 40)
-    (folder / "a").write_text("1")
-    subprocess.run([*git, "add", "a"], check=True)
-    assert provenance.git_state(folder)["dirty"] is True
-
-
-def test_packages_are_those_that_are_loaded() -> None:
-    packages = provenance.loaded_packages()
-    assert "pandas" in packages
-    assert "os" not in packages
+def test_code_and_packages_are_kept_with_it_as_with_every_run(terminal: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    with memory_connection(wanted=Wanted(provenance=True)) as box:
+        monkeypatch.setattr(shared, "_default", box)
+        terminal.run_cell("%%modelbox run kept\npass").raise_error()
+        assert newest(box).metadata()["environment.packages"]["pandas"]

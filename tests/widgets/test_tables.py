@@ -20,7 +20,7 @@ def test_only_what_differs_is_shown_and_dicts_are_looked_into() -> None:
 def test_what_is_the_same_is_kept_apart() -> None:
     runs, _ = search()
     assert shared(runs)["params.epochs"] == 20
-    assert shared(runs)["packages.numpy"] == "2.4"
+    assert shared(runs.iloc[:2])["packages"] == {"numpy": "2.4", "torch": "2.0"}
     assert "params.lr" not in shared(runs)
 
 

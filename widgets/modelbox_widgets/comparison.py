@@ -7,6 +7,7 @@ from html import escape
 import altair as alt
 import pandas as pd
 
+from modelbox.entities.own_keys import is_own_series
 from modelbox.entities.records import Json
 from modelbox_widgets.charts import overview
 from modelbox_widgets.live_spec import COLOURS
@@ -167,9 +168,10 @@ def main_metrics(runs: pd.DataFrame, limit: int = _MAX_METRICS) -> list[str]:
     """Return the metrics that tell most about runs, the one to judge by first.
 
     Metrics whose name says what is better come first, those measured on held-out data before the others, and greater-is-better before
-    losses; metrics without numbers are left out.
+    losses. Metrics without numbers are left out, and those of the machine, which ModelBox logs by itself.
     """
-    found = [key for key, columns in metric_columns(runs).items() if numeric(runs[columns.last]).notna().any()]
+    chosen = {key: columns for key, columns in metric_columns(runs).items() if not is_own_series(key)}
+    found = [key for key, columns in chosen.items() if numeric(runs[columns.last]).notna().any()]
 
     def rank(key: str) -> tuple[int, int, int]:
         held_out = any(word in key.lower() for word in ("val", "test", "eval", "dev"))

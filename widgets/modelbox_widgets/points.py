@@ -71,7 +71,7 @@ def rows_of(blocks: Sequence[SeriesBlock], labels: Mapping[str, str], *, limit_p
     return rows
 
 
-def rows_within(blocks: Sequence[SeriesBlock], labels: Mapping[str, str], *, limit_rows: int = 5000) -> list[PointRow]:
+def rows_within(blocks: Sequence[SeriesBlock], labels: Mapping[str, str], *, limit_rows: int = 3000) -> list[PointRow]:
     """Return chart rows of float series, thinned to about `limit_rows` in all and 1000 per series: an output is saved with its notebook."""
     drawn = float_blocks(blocks)
     return rows_of(drawn, labels, limit_points=min(1000, max(24, limit_rows // max(len(drawn), 1))))

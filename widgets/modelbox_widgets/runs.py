@@ -39,7 +39,8 @@ Mode = Literal["min", "max"]
 
 # What describes the row itself, not how the run was set up.
 _IDENTITY = frozenset(
-    {ID, "name", "external_id", "parent_id", "created_at", "updated_at", "started_at", "finished_at", "duration_s", "status"},
+    {ID, "name", "external_id", "parent_id", "created_at", "updated_at", "started_at", "finished_at", "duration_s", "status"}
+    | {"cell.duration_s", "cell.error", "environment.pid"},
 )
 _SUMMARIES = ("last", "min", "max", "mean", "count")
 

@@ -46,7 +46,7 @@ def differences(runs: pd.DataFrame) -> pd.DataFrame:
 
 def shared(runs: pd.DataFrame) -> dict[str, Json]:
     """Return the settings that all runs have in common, with their value."""
-    frame = _settings(checked_runs(runs, "compare()"))
+    frame = _settings(checked_runs(runs, "compare()"), depth=0)
     same = [column for column in frame.columns if frame[column].map(comparable).nunique() == 1]
     return {column: frame[column].iloc[0] for column in same if not is_missing(frame[column].iloc[0])}
 
@@ -120,12 +120,12 @@ def _known_polarity(metric: str) -> Mode:
     return mode
 
 
-def _settings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the settings of runs, dicts expanded to one column per key, indexed by what the runs are called."""
+def _settings(frame: pd.DataFrame, depth: int = _EXPAND_DEPTH) -> pd.DataFrame:
+    """Return the settings of runs, dicts expanded to one column per key down to `depth`, indexed by what the runs are called."""
     labels = run_labels(frame)
     columns: dict[str, list[Json]] = {}
     for column in setting_columns(frame):
-        columns.update(_expanded(column, list(frame[column]), _EXPAND_DEPTH))
+        columns.update(_expanded(column, list(frame[column]), depth))
     index = pd.Index([labels[str(run_id)] for run_id in frame[ID]], name="run", dtype=object)
     return pd.DataFrame({name: pd.Series(values, index=index, dtype=object) for name, values in columns.items()}, index=index)
 

@@ -13,6 +13,7 @@ from pandas.api.extensions import register_dataframe_accessor
 
 from modelbox import frames
 from modelbox.errors import nearest
+from modelbox.notebook.notes import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,10 +69,16 @@ class RunsAccessor:
         return Comparison(self._frame, self._points(wanted), metrics=wanted)
 
     def diff(self) -> pd.DataFrame:
-        """Return only the settings that are not the same for all runs: one row per run, parameters before tags before other metadata."""
+        """Return only the settings that are not the same for all runs: one row per run, parameters before tags before other metadata.
+
+        Versions of packages and uncommitted changes are compared too; where the store does not answer, only what the frame has.
+        """
         from modelbox_widgets.tables import differences
 
-        return differences(self._frame)
+        frame = self._frame
+        with quietly("Packages and uncommitted changes cannot be compared"):
+            frame = frames.with_long_metadata(frame)
+        return differences(frame)
 
     def curves(
         self,

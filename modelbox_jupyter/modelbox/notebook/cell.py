@@ -8,7 +8,6 @@ import ast
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from types import CodeType
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -16,7 +15,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from modelbox.client.experiment import Experiment
 from modelbox.client.shared import start
 from modelbox.notebook.notes import quietly
-from modelbox.notebook.provenance import provenance
 
 __all__ = ["run_cell"]
 
@@ -33,12 +31,11 @@ def run_cell(
 ) -> Experiment:
     """Execute `cell` as an experiment, and return the experiment.
 
-    Kept as metadata: the source (``cell.source``), the time it took (``cell.duration_s``), the exception (``cell.error``), the git state
-    and the loaded packages.
+    Kept as metadata: the source (``cell.source``), the time it took (``cell.duration_s``), and the exception if one left it
+    (``cell.error``), beside what every run keeps (:mod:`modelbox.client.provenance`).
     """
     code = _compiled(shell, cell)  # first: a typo is no experiment
-    before = {"cell.source": cell, **provenance(Path.cwd())}
-    with start(name, namespace=namespace, params=params, tags=tags, group=group, metadata=before) as experiment:
+    with start(name, namespace=namespace, params=params, tags=tags, group=group, metadata={"cell.source": cell}) as experiment:
         begin_s = time.perf_counter()
         after: dict[str, object] = {}
         try:

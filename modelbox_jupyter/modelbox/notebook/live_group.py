@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from modelbox.entities.own_keys import is_own_series
 from modelbox.entities.records import Status
 from modelbox.errors import NotFound
 from modelbox.notebook.display import Output
@@ -149,7 +150,8 @@ class LiveGroup:
     def _read_or_raise(self) -> None:
         ids = [experiment.id for experiment in self._experiments]
         try:
-            self._blocks = self.session.transport.read_metrics(MetricsQuery(objects=ids, max_points=_MAX_POINTS))
+            blocks = self.session.transport.read_metrics(MetricsQuery(objects=ids, max_points=_MAX_POINTS))
+            self._blocks = [block for block in blocks if not is_own_series(block.key)]
         except NotFound:
             # One was deleted. It leaves the chart, and the last one takes the chart's further life with it.
             self._experiments = [experiment for experiment in self._experiments if self._exists(experiment)]
@@ -171,7 +173,7 @@ class LiveGroup:
             for block in blocks:
                 counts = self._seen.setdefault(block.object_id, {})
                 counts[block.key] = counts.get(block.key, 0) + len(block)
-            widget.extend(blocks)
+            widget.extend([block for block in blocks if not is_own_series(block.key)])
 
     def _show(self, *, final: bool) -> None:
         if not self._experiments:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
+from modelbox.entities.own_keys import LONG_METADATA, is_own_series
 from modelbox.entities.records import Status
 from modelbox.entities.times import now
 from modelbox.errors import ModelBoxError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from modelbox.client.discovery import Where
     from modelbox.client.experiment import Experiment
     from modelbox.entities.records import ArtifactRecord, ExperimentRecord, Json
-    from modelbox.entities.series import SeriesSummary
+    from modelbox.entities.series import SeriesBlock, SeriesSummary
     from modelbox.wire.messages import ServerInfo
 
 __all__ = ["ExperimentView", "StatusView"]
@@ -82,7 +83,7 @@ class ExperimentView:
             summaries=list(experiment.summaries().values()),
             artifacts=[artifact.record for artifact in experiment.artifacts],
             is_followed=box.where.kind == "jupyter" and record.status is Status.RUNNING,
-            rows=rows_within(experiment.read_metrics(max_points=_MAX_POINTS), labels_of([record])),
+            rows=rows_within(_chosen(experiment.read_metrics(max_points=_MAX_POINTS)), labels_of([record])),
         )
 
     def __repr__(self) -> str:
@@ -149,9 +150,11 @@ class ExperimentView:
     def _long(self) -> list[tuple[str, str]]:
         """Return what needs room of its own, as (title, HTML)."""
         parts = []
-        source, packages = self.metadata.get(_SOURCE), self.metadata.get(_PACKAGES)
-        if isinstance(source, str):
-            parts.append(("source of the cell", f"<pre>{escape(source)}</pre>"))
+        for title, key in (("source of the cell", _SOURCE), ("uncommitted changes", _DIFF)):
+            text = self.metadata.get(key)
+            if isinstance(text, str):
+                parts.append((title, f"<pre>{escape(text)}</pre>"))
+        packages = self.metadata.get(_PACKAGES)
         if isinstance(packages, dict):
             parts.append((f"packages ({len(packages)})", _pairs([(name, value_text(version)) for name, version in packages.items()])))
         return parts
@@ -163,8 +166,13 @@ class ExperimentView:
         ]
 
 
-_SOURCE, _PACKAGES = "cell.source", "packages"
-_LONG = frozenset({_SOURCE, _PACKAGES})
+def _chosen(blocks: Sequence[SeriesBlock]) -> list[SeriesBlock]:
+    """Return the series that the user logged: the table has those of the machine as well, the curves do not."""
+    return [block for block in blocks if not is_own_series(block.key)]
+
+
+_SOURCE, _DIFF, _PACKAGES = "cell.source", "git.diff", "environment.packages"
+_LONG = frozenset({_SOURCE, *LONG_METADATA})
 _METRIC_HEAD = ("metric", "last", "min", "max", "at step", "points")
 
 
