@@ -13,12 +13,15 @@ duration_s                          seconds from start to end; missing while it 
 params.NAME                         hyperparameters: ``int64`` (``Int64`` where some are missing), ``float64``, ``bool`` or ``str`` where
                                     all values agree, ``object`` elsewhere
 tags.NAME                           ``bool``
-KEY                                 all other metadata, typed like parameters
+KEY                                 all other metadata, typed like parameters, such as ``git.commit``
 metrics.KEY, metrics.KEY.last       value at the greatest step
 metrics.KEY.min, metrics.KEY.max    bounds over all steps, NaN left out
 =================================== =================================================================================================
 
-Within a block columns are sorted by name. ``df.attrs["modelbox"]`` says where the runs come from (no secrets).
+Within a block columns are sorted by name. What is too long for a cell, the installed packages and the patch of uncommitted changes
+(``environment.packages``, ``git.diff``), is left out; :func:`with_long_metadata` adds it, and ``df.modelbox.diff()`` compares it. Printed
+lines (``console/…``) have no columns: :meth:`modelbox.Experiment.console` returns them. ``df.attrs["modelbox"]`` says where the runs come
+from (no secrets).
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ import pandas as pd
 
 from modelbox.client.shared import default_connection
 from modelbox.client.tracked import TrackedObject
+from modelbox.entities.own_keys import CONSOLE_PREFIX, LONG_METADATA
 from modelbox.entities.series import ValueKind
 from modelbox.entities.times import to_us
 from modelbox.entities.values import json_from_wire
@@ -48,13 +52,15 @@ if TYPE_CHECKING:
     from modelbox.entities.series import SeriesBlock
     from modelbox.wire.messages import ExperimentFrame
 
-__all__ = ["experiment_table", "experiments", "metrics", "model_table", "models", "point_table"]
+__all__ = ["experiment_table", "experiments", "metrics", "model_table", "models", "point_table", "with_long_metadata"]
 
 Array: TypeAlias = np.ndarray[tuple[int], np.dtype[np.generic]]
 
 _TEXT_FIELDS = ("name", "namespace", "status", "owner", "group", "framework", "parent_id")
 _TIME_FIELDS = ("created_at", "started_at", "finished_at")
 _EXACT_IN_FLOAT = 2**53
+# They travel in the address, and proxies take only so long ones.
+_IDS_PER_REQUEST = 150
 _NOT_A_TIME = -(2**63)
 _NON_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 
@@ -145,6 +151,30 @@ def metrics(
     return _widened(table) if wide else table
 
 
+def with_long_metadata(runs: pd.DataFrame, *, connection: ModelBox | None = None) -> pd.DataFrame:
+    """Return a table of runs with the metadata that such tables leave out for its length: ``environment.packages``, ``git.diff``.
+
+    Parameters
+    ----------
+    runs
+        A table with the column ``experiment_id``. Columns that it has already stay, and so do rows of runs that are gone.
+    connection
+        Where to look; the shared connection when left out.
+    """
+    box = connection or default_connection()
+    ids = _ids(runs)
+    found: dict[str, dict[str, Json]] = {key: {} for key in LONG_METADATA if key not in runs.columns}
+    for begin in range(0, len(ids), _IDS_PER_REQUEST):
+        frame = box.experiment_frame(ids=ids[begin : begin + _IDS_PER_REQUEST], long=True)
+        for row, key, value in zip(frame.metadata.row, frame.metadata.key, frame.metadata.value, strict=True):
+            if key in found:
+                found[key][frame.experiments[row].id] = json_from_wire(value)
+    columns = {key: _objects([values.get(str(run_id)) for run_id in runs["experiment_id"]]) for key, values in found.items() if values}
+    table = runs.assign(**columns)
+    table.attrs = dict(runs.attrs)
+    return table
+
+
 def models(*, namespace: str | None = None, name: str | None = None, connection: ModelBox | None = None) -> pd.DataFrame:
     """Return models as a DataFrame, one row each, newest first.
 
@@ -204,7 +234,7 @@ def _add_metrics(columns: dict[str, object], frame: ExperimentFrame, height: int
     last = _by_key(summaries.key, summaries.row, summaries.last)
     low = _by_key(summaries.key, summaries.row, summaries.min)
     high = _by_key(summaries.key, summaries.row, summaries.max)
-    names = sorted(last)
+    names = sorted(name for name in last if not name.startswith(CONSOLE_PREFIX))
     values = {name: _numbers(*last[name], height) for name in names}
     # A metric called "loss.min" keeps its column; the minimum of "loss" steps aside.
     taken = {f"metrics.{name}" for name in names} | columns.keys()

@@ -144,8 +144,8 @@ def _list_experiments(call: Call[m.ExperimentsQuery, None]) -> m.Page[Experiment
 
 
 @_carries_out(routes.FRAME_EXPERIMENTS)
-def _frame_experiments(call: Call[m.ExperimentsQuery, None]) -> m.ExperimentFrame:
-    frame = call.services.frames.experiments(call.caller, call.query)
+def _frame_experiments(call: Call[m.ExperimentFrameQuery, None]) -> m.ExperimentFrame:
+    frame = call.services.frames.experiments(call.caller, call.query, long=call.query.long)
     metadata = msgspec.structs.replace(frame.metadata, value=_wire(frame.metadata.value))
     return msgspec.structs.replace(frame, metadata=metadata)
 

@@ -256,3 +256,28 @@ def test_a_million_points_make_a_table_quickly(box: ModelBox) -> None:
     begin = time.process_time()
     assert len(frames.point_table(blocks)) == 1_000_000
     assert time.process_time() - begin < 2
+
+
+def test_what_is_too_long_for_a_table_is_added_on_request(box: ModelBox) -> None:
+    packages = {"numpy": "2.4", "odd": math.nan}
+    box.start("a", metadata={"environment.packages": packages, "git.diff": "+x"})
+    box.start("b")
+    runs = modelbox.experiments(connection=box)
+    assert not {"environment.packages", "git.diff"} & set(runs.columns)
+    runs["note"] = "mine"
+    whole = frames.with_long_metadata(runs, connection=box).set_index("name")
+    assert whole.loc["a", "git.diff"] == "+x"
+    assert whole.loc["a", "environment.packages"]["numpy"] == "2.4"
+    assert pd.isna(whole.loc["b", "git.diff"])
+    assert list(whole["note"]) == ["mine", "mine"]
+    assert whole.attrs["modelbox"] == runs.attrs["modelbox"]
+    assert frames.with_long_metadata(runs.assign(experiment_id="0" * 40), connection=box).columns.tolist() == runs.columns.tolist()
+
+
+def test_printed_lines_are_no_columns(box: ModelBox) -> None:
+    run = box.start("a")
+    run.log_beside(0, {"console/stdout": "x"})
+    run.log_beside(1, {"system/cpu_percent": 50.0})
+    columns = modelbox.experiments(connection=box).columns
+    assert not [name for name in columns if "console" in name]
+    assert "metrics.system/cpu_percent.max" in columns

@@ -21,6 +21,7 @@ from modelbox.wire.messages import (
     CheckpointCreate,
     EventCreate,
     ExperimentCreate,
+    ExperimentFrameQuery,
     ExperimentsQuery,
     ExperimentUpdate,
     MetadataDocument,
@@ -118,6 +119,14 @@ def test_metadata_and_events_come_back(transport: Transport, experiment: Experim
     assert [type(item) for item in document["a/b"]] == [int, float, bool, type(None), str]
     event = transport.call(routes.LOG_EVENT, path=path, body=EventCreate(name="epoch", source="me", id=random_id()))
     assert transport.call(routes.LIST_EVENTS, path=path).items == [event]
+
+
+def test_long_metadata_comes_in_a_frame_that_asks_for_it(transport: Transport) -> None:
+    body = ExperimentCreate(name="long", id=random_id(), metadata={"git.diff": "+x", "git.commit": "abc"})
+    object_id = transport.call(routes.CREATE_EXPERIMENT, body=body).item.id
+    for long, keys in ((False, ["git.commit"]), (True, ["git.commit", "git.diff"])):
+        frame = transport.call(routes.FRAME_EXPERIMENTS, query=ExperimentFrameQuery(ids=object_id, long=long))
+        assert sorted(frame.metadata.key) == keys
 
 
 def test_points_come_back_bit_exact(transport: Transport, experiment: ExperimentRecord) -> None:

@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 
 import modelbox
+from modelbox import frames
 from modelbox.client.connection import ModelBox
-from modelbox.errors import InvalidRequest
+from modelbox.errors import InvalidRequest, ServerUnreachable
 
 
 @pytest.fixture
@@ -31,6 +32,25 @@ def test_it_survives_what_people_do_to_frames(runs: pd.DataFrame) -> None:
 
 
 def test_diff_has_only_what_differs(runs: pd.DataFrame) -> None:
+    assert list(runs.modelbox.diff().columns) == ["params.lr", "params.seed"]
+
+
+def test_diff_compares_packages_and_uncommitted_changes(box: ModelBox) -> None:
+    for version in ("2.3", "2.4"):
+        packages = {"numpy": version, "pandas": "3.1"}
+        box.start("digits", metadata={"environment.packages": packages, "git.diff": f"+{version}", "git.commit": "abc"})
+    runs = modelbox.experiments()
+    assert not {"environment.packages", "git.diff"} & set(runs.columns)
+    differing = runs.modelbox.diff()
+    assert set(differing.columns) == {"environment.packages.numpy", "git.diff"}
+    assert sorted(differing["environment.packages.numpy"]) == ["2.3", "2.4"]
+
+
+def test_diff_does_without_a_store(runs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(frame: pd.DataFrame) -> pd.DataFrame:
+        raise ServerUnreachable("The server is away.")
+
+    monkeypatch.setattr(frames, "with_long_metadata", away)
     assert list(runs.modelbox.diff().columns) == ["params.lr", "params.seed"]
 
 

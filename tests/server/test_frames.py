@@ -43,6 +43,15 @@ def test_a_frame_has_the_pages_of_the_list(services: Services, caller: Caller) -
     assert services.experiments.list(caller, ExperimentsQuery(page_token=first.next_page_token)).items == rest.experiments
 
 
+def test_long_metadata_comes_along_only_when_asked_for(services: Services, caller: Caller) -> None:
+    long = {"environment.packages": {"numpy": "2.4"}, "git.diff": "+lr = 0.1"}
+    services.experiments.create(caller, ExperimentCreate(name="run", metadata={**long, "git.commit": "abc"}))
+    table = services.frames.experiments(caller, ExperimentsQuery())
+    assert dict(zip(table.metadata.key, table.metadata.value, strict=True)) == {"git.commit": "abc"}
+    table = services.frames.experiments(caller, ExperimentsQuery(), long=True)
+    assert dict(zip(table.metadata.key, table.metadata.value, strict=True)) == {**long, "git.commit": "abc"}
+
+
 def test_no_experiments_are_an_empty_frame(services: Services, caller: Caller) -> None:
     frame = services.frames.experiments(caller, ExperimentsQuery())
     assert (frame.experiments, frame.metadata.row, frame.metrics.row) == ([], [], [])

@@ -1,13 +1,14 @@
 """What goes along with an experiment from its start to its end: provenance, system metrics, printed lines.
 
-Nothing of it holds up ``start()``: the provenance is found and sent by a thread of its own, and the machine is sampled by the one of
-:mod:`modelbox.client.hardware`. The end of the experiment waits a little for the provenance, so that whoever reads a finished experiment
-sees it.
+Nothing of it holds up ``start()``: provenance is found and sent by a thread of this process, and the machine is sampled by the one of
+:mod:`modelbox.client.hardware`. The end of an experiment waits a little for its provenance, so that whoever reads a finished experiment
+sees it. A forked child has threads of its own, for the experiments that it starts.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "Companions", "Wanted", "wanted_by"]
 
 _LONGEST_WAIT_S = 5.0
+# What was started goes first: work that begins at once would take the interpreter for the first milliseconds of training.
+_COURTESY_S = 0.05
 _OFF = frozenset({"0", "false", "no", "off"})
 _ON = frozenset({"", "1", "true", "yes", "on"})
 _notices = Notices()
@@ -78,16 +81,16 @@ class Companions:
     """
 
     def __init__(self, experiment: Experiment, wanted: Wanted, given: Collection[str] = ()) -> None:
-        self._experiment = experiment
-        self._pid = os.getpid()
         self._stops: list[Callable[[], None]] = []
-        self._thread: threading.Thread | None = None
+        self._errand: _Errand | None = None
         if wanted.console:
             from modelbox.client import console
 
             self._stops.append(console.capture(experiment))
         if wanted.provenance:
-            self._find_provenance(given)
+            # The folders now: the program may go elsewhere as soon as this returns.
+            errand = _Errand(experiment, _code_folders(), frozenset(given))
+            self._errand = errand if _runner.take(errand) else None
         if wanted.system_metrics:
             from modelbox.client import hardware
 
@@ -98,32 +101,82 @@ class Companions:
         stops, self._stops = self._stops, []
         for stop in stops:
             stop()
-        thread, self._thread = self._thread, None
-        # In a forked child the thread never runs, and the experiment is its parent's.
-        if thread is not None and self._pid == os.getpid():
-            thread.join(min(wait_s, _LONGEST_WAIT_S))
+        errand, self._errand = self._errand, None
+        if errand is not None:
+            errand.wait(min(wait_s, _LONGEST_WAIT_S))
 
-    def _find_provenance(self, given: Collection[str]) -> None:
-        # The folders now: the program may go elsewhere as soon as this returns.
-        arguments = (_code_folders(), frozenset(given))
-        thread = threading.Thread(target=self._keep_provenance, args=arguments, name="modelbox-provenance", daemon=True)
+
+class _Errand:
+    """Find out the provenance of one experiment, and keep it."""
+
+    def __init__(self, experiment: Experiment, folders: list[Path], given: frozenset[str]) -> None:
+        self._experiment = experiment
+        self._folders = folders
+        self._given = given
+        self._pid = os.getpid()
+        self._is_urgent = threading.Event()
+        self._is_done = threading.Event()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until it is done; not in a forked child, whose parent does it."""
+        self._is_urgent.set()
+        if self._pid == os.getpid():
+            self._is_done.wait(timeout_s)
+
+    def run(self) -> None:
+        """Do it; never raises."""
+        self._is_urgent.wait(_COURTESY_S)
         try:
-            thread.start()
-        except RuntimeError:  # no more threads, or the interpreter is shutting down
-            return
-        self._thread = thread
-
-    def _keep_provenance(self, folders: list[Path], given: Collection[str]) -> None:
-        from modelbox.client.provenance import provenance
-
-        try:
-            self._experiment.update_metadata({key: value for key, value in provenance(folders).items() if key not in given})
+            self._keep()
         except NotFound:  # deleted already
             pass
         except ModelBoxError as error:
             _notices.log("provenance", f"ModelBox: code and environment of {self._experiment.name!r} are not kept: {error.detail}")
         except Exception as error:  # noqa: BLE001  (a machine that cannot be asked about itself must not put a traceback into training output)
             _notices.log("provenance", f"ModelBox: code and environment could not be found out: {type(error).__name__}: {error}")
+        finally:
+            self._is_done.set()
+
+    def _keep(self) -> None:
+        from modelbox.client.provenance import provenance
+
+        self._experiment.update_metadata({key: value for key, value in provenance(self._folders).items() if key not in self._given})
+
+
+class _Runner:
+    """Runs errands, one after the other, on a thread that starts with the first: a thread for each would cost every start a switch."""
+
+    def __init__(self) -> None:
+        self._errands: queue.SimpleQueue[_Errand] = queue.SimpleQueue()
+        self._starting = threading.RLock()
+        self._thread: threading.Thread | None = None
+
+    def take(self, errand: _Errand) -> bool:
+        """Run `errand` as soon as those before it are done; ``False`` when this process can start no thread any more."""
+        self._errands.put(errand)
+        if self._thread is None:
+            with self._starting, suppress(RuntimeError):
+                if self._thread is None:
+                    thread = threading.Thread(target=self._run, name="modelbox-provenance", daemon=True)
+                    thread.start()
+                    self._thread = thread
+        return self._thread is not None
+
+    def _run(self) -> None:
+        while True:
+            self._errands.get().run()
+
+
+_runner = _Runner()
+
+
+def _begin_anew_in_child() -> None:
+    global _runner
+    _runner = _Runner()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_in_child)
 
 
 def _code_folders() -> list[Path]:

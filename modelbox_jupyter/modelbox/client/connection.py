@@ -30,6 +30,7 @@ from modelbox.wire.messages import (
     ChangesQuery,
     ExperimentCreate,
     ExperimentFrame,
+    ExperimentFrameQuery,
     ExperimentsQuery,
     MetadataColumns,
     MetricsQuery,
@@ -232,13 +233,14 @@ class ModelBox:
         query = _experiments_query(namespace=namespace, **filters)
         return [Experiment(self._session, record) for record in self._session.every(routes.LIST_EXPERIMENTS, query, limit=limit)]
 
-    def experiment_frame(self, *, limit: int | None = None, **filters: object) -> ExperimentFrame:
-        """Return experiments with all their metadata and metric summaries as columns: all pages as one.
+    def experiment_frame(self, *, limit: int | None = None, long: bool = False, **filters: object) -> ExperimentFrame:
+        """Return experiments with their metadata and metric summaries as columns: all pages as one.
 
-        Filters are ``namespace`` and those of :meth:`experiments`. :func:`modelbox.experiments` makes a DataFrame of it.
+        With `long` the packages and the patch of each experiment come along. Filters are ``namespace`` and those of :meth:`experiments`.
+        :func:`modelbox.experiments` makes a DataFrame of it.
         """
         self._session.settle()
-        query = _experiments_query(**filters)
+        query = ExperimentFrameQuery(**msgspec.structs.asdict(_experiments_query(**filters)), long=long)
         pages: list[ExperimentFrame] = []
         left = limit
         while left is None or left > 0:

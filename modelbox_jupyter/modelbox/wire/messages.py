@@ -27,6 +27,7 @@ __all__ = [
     "EventsQuery",
     "ExperimentCreate",
     "ExperimentFrame",
+    "ExperimentFrameQuery",
     "ExperimentUpdate",
     "ExperimentsQuery",
     "MetadataColumns",
@@ -170,6 +171,12 @@ class ExperimentsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     page_token: str | None = None
 
 
+class ExperimentFrameQuery(ExperimentsQuery, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which experiments a table has. With `long` it has metadata that is too long for most tables as well: packages and patches."""
+
+    long: Annotated[bool, Meta(description="Bring environment.packages and git.diff too.")] = False
+
+
 class MetadataColumns(Struct, frozen=True, kw_only=True):
     """Metadata of many experiments, column by column; `row` is the index of the experiment."""
 
@@ -192,7 +199,7 @@ class SummaryColumns(Struct, frozen=True, kw_only=True):
 
 
 class ExperimentFrame(Struct, frozen=True, kw_only=True):
-    """Experiments with all their metadata and metric summaries: what a table of runs is made of."""
+    """Experiments with their metadata and metric summaries: what a table of runs is made of."""
 
     experiments: list[ExperimentRecord]
     metadata: MetadataColumns

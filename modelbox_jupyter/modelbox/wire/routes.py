@@ -94,7 +94,7 @@ LIST_EXPERIMENTS = _read("list_experiments", "/experiments", m.ExperimentsQuery,
 FRAME_EXPERIMENTS = _read(
     "frame_experiments",
     "/frames/experiments",
-    m.ExperimentsQuery,
+    m.ExperimentFrameQuery,
     m.ExperimentFrame,
     "Experiments with their metadata and metric summaries, as columns",
 )

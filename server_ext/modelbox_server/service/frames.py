@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from modelbox.entities.own_keys import LONG_METADATA
 from modelbox.entities.records import MetadataEntry
 from modelbox.entities.series import SeriesSummary
 from modelbox.wire.messages import ExperimentFrame, ExperimentsQuery, MetadataColumns, SummaryColumns
@@ -21,13 +22,17 @@ class FramesService:
         self._metrics = metrics
         self._search = search
 
-    def experiments(self, caller: Caller, query: ExperimentsQuery) -> ExperimentFrame:
-        """Return one page of the experiments that a request asks for, with all their metadata and the summaries of their series."""
+    def experiments(self, caller: Caller, query: ExperimentsQuery, *, long: bool = False) -> ExperimentFrame:
+        """Return one page of the experiments that a request asks for, with their metadata and the summaries of their series.
+
+        Long metadata (:data:`~modelbox.entities.own_keys.LONG_METADATA`) comes along only with `long`.
+        """
         del caller
+        shown = [] if long else [Condition("key", "ne", key) for key in LONG_METADATA]
         with self._metadata.read() as tx:
             page = self._search.page(tx, query)
             ids = [record.id for record in page.items]
-            entries = [entry for part in in_parts(ids) for entry in tx.select(MetadataEntry, [Condition("object_id", "in", part)])]
+            entries = [entry for part in in_parts(ids) for entry in tx.select(MetadataEntry, [Condition("object_id", "in", part), *shown])]
         row = {object_id: i for i, object_id in enumerate(ids)}
         return ExperimentFrame(
             experiments=page.items,
