@@ -26,10 +26,10 @@ endif
 PACKAGE_SOURCES := pyproject.toml $(wildcard server_ext/jupyter-config/*/*)
 LAB_SOURCES := $(wildcard labextension/*.json labextension/yarn.lock labextension/src/* labextension/style/* labextension/schema/*)
 
-.PHONY: help lab test check pytest bench build pictures clean
+.PHONY: help lab test check pytest bench bench-peers build pictures clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: $(STAMPS)/lab ## Start JupyterLab on the quickstart notebook (ARGS="--no-browser --port=8899")
 	$(SAY) "Starting JupyterLab on notebooks/00_quickstart.ipynb"
@@ -51,9 +51,17 @@ pytest: $(STAMPS)/python $(STAMPS)/browser
 	$(SAY) "Running the tests"
 	@python -m pytest $(ARGS)
 
-bench: $(STAMPS)/python ## Run the benchmarks; each prints its figures as lines of JSON
-	$(SAY) "Running the benchmarks"
-	@for bench in tests/bench/bench_*.py; do echo "$$bench"; python "$$bench"; done
+bench: $(STAMPS)/python ## Run the benchmarks; each prints its figures as lines of JSON (ARGS="log bulk" for some rows beside peers)
+	$(SAY) "Running the benchmarks beside peers and limits, for notebooks/bench.ipynb"
+	@python tests/bench/bench_peers.py --save $(ARGS)
+ifeq ($(ARGS),)
+	$(SAY) "Running the benchmarks of the parts"
+	@for bench in $(filter-out %/bench_peers.py,$(wildcard tests/bench/bench_*.py)); do echo "$$bench"; python "$$bench"; done
+endif
+
+bench-peers: $(STAMPS)/python ## Install the peers that benchmarks compare with, each into a place of its own (PEERS="trackio mlflow")
+	$(SAY) "Installing peers into .tmp/bench; 2.5 GB for all"
+	@python tests/bench/peers/environments.py $(PEERS)
 
 build: $(STAMPS)/python $(STAMPS)/node ## Build the lab extension, the sdist and the wheel into dist/
 	$(SAY) "Building the lab extension"
