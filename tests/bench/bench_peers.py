@@ -30,7 +30,7 @@ class Size:
     """How much of everything."""
 
     repeats: int = 3
-    many_repeats: int = 9
+    many_repeats: int = 7
     tight_steps: int = 2000
     paced_steps: int = 1000
     bulk_steps: int = 100_000

@@ -154,9 +154,8 @@ class ServerProcess:
 
 @contextmanager
 def empty_folder() -> Iterator[Path]:
-    """Return a folder for one measurement, on the disk that the environments are on."""
-    ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=ENVIRONMENTS, prefix="run-", ignore_cleanup_errors=True) as name:
+    """Return a folder for one measurement. Outside of this repository: some trackers look for one above them, and write to it."""
+    with tempfile.TemporaryDirectory(prefix="modelbox-bench-", ignore_cleanup_errors=True) as name:
         yield Path(name)
 
 
