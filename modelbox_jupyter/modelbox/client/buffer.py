@@ -120,6 +120,7 @@ def _split_points(block: SeriesBlock) -> tuple[list[SeriesBlock], list[SeriesBlo
                 kind=block.kind,
                 steps=array("q", steps[begin:end]),
                 wall_times_us=array("q", walls[begin:end]),
+                # The kind of the block decides what its values are, which its type cannot say.
                 values=values[begin:end] if isinstance(values, list | array) else memoryview(values).cast("B").cast("d")[begin:end],  # type: ignore[arg-type]
             )
         ]

@@ -441,5 +441,5 @@ def _joined(pages: Sequence[ExperimentFrame]) -> ExperimentFrame:
     return ExperimentFrame(
         experiments=experiments,
         metadata=MetadataColumns(**metadata),  # type: ignore[arg-type]  # the columns keep the types they had in the pages
-        metrics=SummaryColumns(**metrics),  # type: ignore[arg-type]
+        metrics=SummaryColumns(**metrics),  # type: ignore[arg-type]  # likewise
     )

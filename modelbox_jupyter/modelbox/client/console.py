@@ -120,6 +120,7 @@ class _Tap:
         self._series = series
         self._own = vars(stream).get("write")  # somebody else may have wrapped it before
         self._write: Write = stream.write
+        # Only this one method is replaced: whoever holds the stream keeps the same object.
         stream.write = self.write  # type: ignore[method-assign]
 
     def write(self, text: str, /) -> int:

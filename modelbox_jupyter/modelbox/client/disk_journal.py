@@ -502,6 +502,7 @@ def _write_segment(path: Path, blocks: list[SeriesBlock]) -> None:
         file.write(MAGIC)
         for block in blocks:
             steps, walls = (memoryview(column).cast("B").cast("q").tolist() for column in (block.steps, block.wall_times_us))
+            # The kind of the block decides what its values are, which its type cannot say.
             values = block.values if isinstance(block.values, list) else memoryview(block.values).cast("B").cast("d").tolist()  # type: ignore[arg-type]
             for step, wall_time_us, value in zip(steps, walls, values, strict=True):
                 frame, explained = encoder.encode(Record(block.object_id, step, wall_time_us, {block.key: value}))

@@ -176,6 +176,7 @@ class MetricsMixin:
 def _points(block: SeriesBlock) -> list[MetricValue]:
     steps = memoryview(block.steps).cast("B").cast("q").tolist()
     walls = memoryview(block.wall_times_us).cast("B").cast("q").tolist()
+    # The kind of the block decides what its values are, which its type cannot say.
     values = block.values if block.kind is not ValueKind.FLOAT else memoryview(block.values).cast("B").cast("d").tolist()  # type: ignore[arg-type]
     return [MetricValue(step, wall / 1e6, value) for step, wall, value in zip(steps, walls, values, strict=True)]  # type: ignore[arg-type]
 
