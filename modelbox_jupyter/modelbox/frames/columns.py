@@ -1,0 +1,126 @@
+"""Columns of frames: how values of records, metadata and points become typed columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import numpy as np
+import pandas as pd
+
+from modelbox.entities.times import to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from numpy.typing import ArrayLike
+
+    from modelbox.entities.records import Json
+
+__all__ = [
+    "Array",
+    "by_key",
+    "joined",
+    "numbers_column",
+    "objects_column",
+    "repeated_column",
+    "tag_column",
+    "text_column",
+    "times_column",
+    "typed_column",
+]
+
+Array: TypeAlias = np.ndarray[tuple[int], np.dtype[np.generic]]
+
+_EXACT_IN_FLOAT = 2**53
+_NOT_A_TIME = -(2**63)
+_NON_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
+
+
+def by_key(keys: Sequence[str], rows: Sequence[int], values: Sequence[Json]) -> dict[str, tuple[list[int], list[Json]]]:
+    """Return rows and values per key."""
+    grouped: dict[str, tuple[list[int], list[Json]]] = {}
+    for key, row, value in zip(keys, rows, values, strict=True):
+        group = grouped.get(key)
+        if group is None:
+            group = grouped[key] = ([], [])
+        group[0].append(row)
+        group[1].append(value)
+    return grouped
+
+
+def typed_column(rows: list[int], values: list[Json], height: int) -> object:
+    """Return the values as the narrowest column that holds each of them unchanged."""
+    kinds = set(map(type, values)) - {type(None)}
+    complete = len(rows) == height and type(None) not in set(map(type, values))
+    if kinds == {int}:
+        return _placed(rows, values, height, np.dtype(np.int64), 0) if complete else _nullable(rows, values, height, "Int64")
+    if kinds == {bool}:
+        return _placed(rows, values, height, np.dtype(np.bool_), False) if complete else _nullable(rows, values, height, "boolean")
+    if kinds == {float} or (kinds == {int, float} and all(type(v) is float or abs(v) <= _EXACT_IN_FLOAT for v in values if v is not None)):
+        return _placed(rows, [np.nan if value is None else value for value in values], height, np.dtype(np.float64), np.nan)
+    if kinds == {str}:
+        return text_column(cast("list[str | None]", _spread(rows, values, height)))
+    return objects_column(_spread(rows, values, height))
+
+
+def tag_column(rows: list[int], values: list[Json], height: int) -> object:
+    """Return a boolean column: a tag that is not there is false."""
+    return _placed(rows, [bool(value) for value in values], height, np.dtype(np.bool_), False)
+
+
+def numbers_column(rows: list[int], values: list[Json], height: int) -> object:
+    """Return summaries as float64; text series have text there, and NaN may have travelled as a word."""
+    if set(map(type, values)) == {float}:
+        return _placed(rows, values, height, np.dtype(np.float64), np.nan)
+    plain = [float(value) if isinstance(value, int) or value in _NON_FINITE else value for value in values]
+    if any(isinstance(value, str) for value in plain):
+        return objects_column(_spread(rows, plain, height))
+    return _placed(rows, [np.nan if value is None else value for value in plain], height, np.dtype(np.float64), np.nan)
+
+
+def _placed(rows: list[int], values: Sequence[object], height: int, dtype: np.dtype[np.generic], missing: object) -> object:
+    column = np.full(height, missing, dtype=dtype)
+    column[rows] = cast("ArrayLike", values)
+    return column
+
+
+def _nullable(rows: list[int], values: Sequence[object], height: int, dtype: str) -> object:
+    return pd.array([pd.NA if value is None else value for value in _spread(rows, values, height)], dtype=dtype)  # type: ignore[call-overload]
+
+
+def _spread(rows: list[int], values: Sequence[object], height: int) -> list[object]:
+    spread: list[object] = [None] * height
+    for row, value in zip(rows, values, strict=True):
+        spread[row] = value
+    return spread
+
+
+def objects_column(values: Sequence[object]) -> Array:
+    """Return a column of Python objects."""
+    column = np.empty(len(values), dtype=object)
+    # A plain assignment of lists would try to make a second dimension of them.
+    for i, value in enumerate(values):
+        column[i] = value
+    return column
+
+
+def text_column(values: Sequence[str | None]) -> object:
+    """Return a column of text, ``None`` as missing values."""
+    return pd.array(values, dtype="str")
+
+
+def times_column(moments: Sequence[datetime | None]) -> pd.DatetimeIndex:
+    """Return a column of aware UTC times, ``None`` as missing values."""
+    us = [_NOT_A_TIME if moment is None else to_us(moment) for moment in moments]
+    return pd.DatetimeIndex(np.array(us, dtype=np.int64).view("M8[us]")).tz_localize("UTC")
+
+
+def repeated_column(values: list[str], lengths: Sequence[int]) -> object:
+    """Return a column of text with each value as many times as its length says."""
+    return pd.array(values, dtype="str").take(np.repeat(np.arange(len(values)), lengths))
+
+
+def joined(arrays: Sequence[Array], dtype: np.dtype[np.generic]) -> Array:
+    """Return the arrays one after the other, as one of this type."""
+    return np.concatenate(arrays).astype(dtype, copy=False) if arrays else np.empty(0, dtype=dtype)

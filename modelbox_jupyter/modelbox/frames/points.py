@@ -1,0 +1,93 @@
+"""Points of metrics as DataFrames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pandas as pd
+
+from modelbox.client.shared import default_connection
+from modelbox.entities.series import ValueKind
+from modelbox.frames.columns import Array, joined, objects_column, repeated_column
+from modelbox.frames.subjects import ids_of, origin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Buffer
+
+    from modelbox.client.connection import ModelBox
+    from modelbox.entities.series import SeriesBlock
+    from modelbox.frames.subjects import Subjects
+
+__all__ = ["metrics", "point_table"]
+
+
+def metrics(
+    runs: Subjects,
+    keys: str | Sequence[str] | None = None,
+    *,
+    wide: bool = False,
+    max_points: int | None = None,
+    connection: ModelBox | None = None,
+) -> pd.DataFrame:
+    """Return the points of many runs and metrics in one call, every one of them, ordered by run, metric and (step, wall clock).
+
+    Parameters
+    ----------
+    runs
+        A table of runs, or experiments, or ids (of checkpoints, models and versions as well).
+    keys
+        Metrics; all when left out.
+    wide
+        One column per metric instead of the columns ``key`` and ``value``; of points at the same step the later one counts.
+    max_points
+        Thin each series to about so many points, keeping minima and maxima.
+    connection
+        Where to look; the shared connection when left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``experiment_id``, ``key``, ``step`` (int64), ``wall_time`` (aware UTC) and ``value`` (float64; object when text or bytes are among
+        the values). Wide: ``experiment_id``, ``step`` and one column per metric.
+    """
+    box = connection or default_connection()
+    wanted = [keys] if isinstance(keys, str) else keys
+    ids = ids_of(runs)
+    blocks = box.read_metrics(ids, wanted, max_points=max_points) if ids else []
+    table = point_table(blocks)
+    table.attrs["modelbox"] = origin(box.where)
+    return _widened(table) if wide else table
+
+
+def point_table(blocks: Sequence[SeriesBlock]) -> pd.DataFrame:
+    """Return points as a long table: ``experiment_id``, ``key``, ``step``, ``wall_time``, ``value``."""
+    blocks = [block for block in blocks if len(block)]
+    lengths = [len(block) for block in blocks]
+    walls = joined([np.frombuffer(memoryview(block.wall_times_us), np.int64) for block in blocks], np.dtype(np.int64))
+    only_numbers = all(block.kind is ValueKind.FLOAT for block in blocks)
+    return pd.DataFrame(
+        {
+            "experiment_id": repeated_column([block.object_id for block in blocks], lengths),
+            "key": repeated_column([block.key for block in blocks], lengths),
+            "step": joined([np.frombuffer(memoryview(block.steps), np.int64) for block in blocks], np.dtype(np.int64)),
+            "wall_time": pd.DatetimeIndex(walls.view("M8[us]")).tz_localize("UTC"),
+            "value": joined([_block_values(block) for block in blocks], np.dtype(np.float64 if only_numbers else object)),
+        }
+    )
+
+
+def _block_values(block: SeriesBlock) -> Array:
+    if block.kind is ValueKind.FLOAT:
+        return np.frombuffer(memoryview(cast("Buffer", block.values)), np.float64)
+    return objects_column(cast("Sequence[object]", block.values))
+
+
+def _widened(table: pd.DataFrame) -> pd.DataFrame:
+    last = table.drop_duplicates(["experiment_id", "step", "key"], keep="last")
+    wide = last.pivot(index=["experiment_id", "step"], columns="key", values="value").reset_index()
+    wide.columns.name = None
+    wide.attrs = dict(table.attrs)
+    return wide
