@@ -16,8 +16,10 @@ import pytest
 from modelbox.entities.series import ValueKind
 from modelbox.errors import SchemaTooNew, StorageError, StorageFull, StorageUnavailable
 from modelbox_server.storage.interfaces import BatchKey, MetricsStore
+from modelbox_server.storage.metrics.chunks import packed, unpacked
+from modelbox_server.storage.metrics.columns import Points
 from modelbox_server.storage.metrics.database import Database
-from modelbox_server.storage.metrics.sqlite import SqliteMetricsStore
+from modelbox_server.storage.metrics.sqlite import _APPLICATION_ID, _STEPS, SqliteMetricsStore
 from modelbox_server.testing.metrics_suite import LOSS, RUN, MetricsStoreSuite, Reopen, block, floats, points_of
 
 
@@ -106,6 +108,35 @@ class TestChunksInTheFile:
         sql(path, damage)
         with pytest.raises(StorageError, match=f"'{LOSS}' of {RUN} in metrics.db is damaged: {message}"):
             store.read([RUN])
+
+    def test_a_reader_of_some_steps_unpacks_no_other_chunks(
+        self, store: SqliteMetricsStore, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.append([block(floats(*range(100_000)))])
+        asked: list[int] = []
+
+        def counted(data: bytes) -> Points:
+            points = unpacked(data)
+            asked.append(int(points.steps[0]))
+            return points
+
+        monkeypatch.setattr("modelbox_server.storage.metrics.sqlite.unpacked", counted)
+        (found,) = store.read([RUN], steps=(50_000, 50_100))
+        assert (len(found), len(asked)) == (101, 1)
+        assert asked[0] <= 50_000
+
+    def test_chunks_from_before_steps_stood_beside_them_are_read(self, path: Path) -> None:
+        before = Database(path, _STEPS[:1], _APPLICATION_ID)
+        with before.write() as connection:
+            connection.execute("INSERT INTO series VALUES (1, ?, ?, 0, 3, 0, 2, 7, 2.0, 3, 0.0, 2.0, 1.0)", (RUN, LOSS))
+            points = Points(ValueKind.FLOAT, np.arange(3), np.full(3, 7), np.arange(3.0))
+            connection.execute("INSERT INTO chunks VALUES (?, 0, 3, ?)", (1 << 24, packed(points)))
+        before.close()
+        store = SqliteMetricsStore(path)
+        assert [points_of(one) for one in store.read([RUN], steps=(1, 2))] == [[(1, 7, 1.0), (2, 7, 2.0)]]
+        store.append([block(floats(3.0, start=3))])
+        assert [value for _, _, value in points_of(store.read([RUN])[0])] == [0.0, 1.0, 2.0, 3.0]
+        store.close()
 
 
 class TestTheFile:

@@ -163,6 +163,29 @@ def test_thinning_is_asked_for_with_at_least_four_points(services: Services, cal
         services.metrics.read(caller, MetricsQuery(objects=[experiment], max_points=3))
 
 
+def test_a_zoomed_chart_reads_the_steps_it_shows(services: Services, caller: Caller, experiment: str) -> None:
+    services.metrics.append(caller, [float_block(experiment, [float(i % 97) for i in range(20_000)])])
+    (block,) = services.metrics.read(caller, MetricsQuery(objects=[experiment], first_step=5000, last_step=5009))
+    assert steps_of(block) == list(range(5000, 5010))
+    (block,) = services.metrics.read(caller, MetricsQuery(objects=[experiment], first_step=5000, last_step=9999, max_points=100))
+    assert (len(block) <= 100, steps_of(block)[0], steps_of(block)[-1]) == (True, 5000, 9999)
+    assert (min(values_of(block)), max(values_of(block))) == (0.0, 96.0)
+    (block,) = services.metrics.read(caller, MetricsQuery(objects=[experiment], first_step=19_998))
+    assert steps_of(block) == [19_998, 19_999]
+    (block,) = services.metrics.read(caller, MetricsQuery(objects=[experiment], last_step=0))
+    assert steps_of(block) == [0]
+    assert services.metrics.read(caller, MetricsQuery(objects=[experiment], first_step=20_000)) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "message"),
+    [(5, 4, "first_step is 5 and last_step 4"), (None, 2**63, "last_step is 9223372036854775808"), (-(2**63) - 1, None, "first_step")],
+)
+def test_a_range_of_steps_has_bounds(services: Services, caller: Caller, experiment: str, first: int, last: int, message: str) -> None:
+    with pytest.raises(InvalidQuery, match=message):
+        services.metrics.read(caller, MetricsQuery(objects=[experiment], first_step=first, last_step=last))
+
+
 @given(st.lists(st.floats(), min_size=1, max_size=300), st.integers(4, 40))
 def test_thinning_keeps_the_ends_and_the_extremes(values: list[float], max_points: int) -> None:
     whole = float_block("a" * 40, values)

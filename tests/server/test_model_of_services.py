@@ -215,10 +215,15 @@ class BothServices(RuleBasedStateMachine):
             query = msgspec.structs.replace(query, page_token=token)
 
     @precondition(lambda self: self._objects)
-    @rule(pick=_picks, skip=st.integers(0, 5), max_points=st.one_of(st.none(), st.integers(4, 10)))
-    def follow(self, pick: int, skip: int, max_points: int | None) -> None:
+    @rule(
+        pick=_picks,
+        skip=st.integers(0, 5),
+        max_points=st.one_of(st.none(), st.integers(4, 10)),
+        first_step=st.one_of(st.none(), st.integers(-2, 5)),
+    )
+    def follow(self, pick: int, skip: int, max_points: int | None, first_step: int | None) -> None:
         object_id = self._object(pick)
-        query = m.MetricsQuery(objects=[object_id], skip={object_id: {"val/loss @1": skip}}, max_points=max_points)
+        query = m.MetricsQuery(objects=[object_id], skip={object_id: {"val/loss @1": skip}}, max_points=max_points, first_step=first_step)
         self._both(lambda s: s.metrics.read(_CALLER, query))
 
     @precondition(lambda self: self._objects)

@@ -327,6 +327,8 @@ class ModelBox:
         *,
         max_points: int | None = None,
         skip: Mapping[str, Mapping[str, int]] | None = None,
+        first_step: int | None = None,
+        last_step: int | None = None,
     ) -> list[SeriesBlock]:
         """Return the points of many objects as columns, ordered by (step, wall clock).
 
@@ -340,12 +342,16 @@ class ModelBox:
             Thin each series to about so many points, keeping minima and maxima; every point when left out.
         skip
             Points per object and key that the caller already has, in order of arrival.
+        first_step, last_step
+            Only points from the one step to the other, both included; `max_points` counts among these.
         """
         self._session.settle()
         query = MetricsQuery(
             objects=list(ids),
             keys=None if keys is None else list(keys),
             max_points=max_points,
+            first_step=first_step,
+            last_step=last_step,
             skip={object_id: dict(counts) for object_id, counts in (skip or {}).items()},
         )
         return self._session.transport.read_metrics(query)

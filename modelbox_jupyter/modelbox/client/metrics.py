@@ -157,10 +157,28 @@ class MetricsMixin:
                 known.sort(key=itemgetter(0, 1))
         return points
 
-    def read_metrics(self, keys: list[str] | None = None, *, max_points: int | None = None) -> list[SeriesBlock]:
-        """Return metrics as columns, all or those named `keys`, each thinned to about `max_points` if that is given."""
+    def read_metrics(
+        self,
+        keys: list[str] | None = None,
+        *,
+        max_points: int | None = None,
+        first_step: int | None = None,
+        last_step: int | None = None,
+    ) -> list[SeriesBlock]:
+        """Return metrics as columns, all or those named `keys`.
+
+        Parameters
+        ----------
+        keys
+            Metrics; all when left out.
+        max_points
+            Thin each series to about so many points, keeping minima and maxima; every point when left out.
+        first_step, last_step
+            Only points from the one step to the other, both included.
+        """
         self._session.settle()
-        return self._session.transport.read_metrics(MetricsQuery(objects=[self._id], keys=keys, max_points=max_points))
+        query = MetricsQuery(objects=[self._id], keys=keys, max_points=max_points, first_step=first_step, last_step=last_step)
+        return self._session.transport.read_metrics(query)
 
     def summaries(self) -> dict[str, SeriesSummary]:
         """Return count, bounds and last value of every metric, by key, without reading the points."""

@@ -352,12 +352,15 @@ class MetricsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Which series to read: every object x every key (all keys when left out).
 
     `max_points` thins each float series to about so many points, keeping minima and maxima. `skip` leaves out, per ``object_id`` and
-    ``key``, as many points as the caller already has (in order of arrival), for following a running experiment.
+    ``key``, as many points as the caller already has (in order of arrival), for following a running experiment. `first_step` and
+    `last_step` bound the steps that are wanted, both included: a chart that was zoomed in asks for what it shows, and `max_points` of that.
     """
 
     objects: list[str]
     keys: list[str] | None = None
     max_points: Annotated[int, Meta(ge=4)] | None = None
+    first_step: int | None = None
+    last_step: int | None = None
     skip: dict[str, dict[str, int]] = {}
 
 

@@ -25,7 +25,7 @@ MAX_BATCH_POINTS = 1_000_000
 MAX_OBJECTS = 10_000
 """Most objects of one query."""
 
-_INT64_MAX = 2**63 - 1
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
 class MetricsService:
@@ -74,7 +74,7 @@ class MetricsService:
         Raises
         ------
         InvalidQuery
-            `skip` or `max_points` is out of range.
+            `skip`, `max_points` or the range of steps is out of bounds.
         NotFound
             One of the objects does not exist.
         """
@@ -89,8 +89,9 @@ class MetricsService:
         keys = None if query.keys is None else list(dict.fromkeys(normalize("NFC", key) for key in query.keys))
         if not objects or keys == []:
             return []
+        steps = _checked_steps(query)
         self._require(dict.fromkeys(objects))
-        blocks = self._metrics.read(objects, keys, skip=skip or None)
+        blocks = self._metrics.read(objects, keys, skip=skip or None, steps=steps)
         return blocks if query.max_points is None else [thinned(block, query.max_points) for block in blocks]
 
     def summaries(self, caller: Caller, query: SummariesQuery) -> SeriesSummaries:
@@ -109,6 +110,19 @@ class MetricsService:
             missing = missing_among(tx, object_ids)
         if missing is not None:
             raise NotFound(f"There is no object {shortened(missing, 60)}: it was never created, or it was deleted.", field="object_id")
+
+
+def _checked_steps(query: MetricsQuery) -> tuple[int, int] | None:
+    if query.first_step is None and query.last_step is None:
+        return None
+    first = _INT64_MIN if query.first_step is None else query.first_step
+    last = _INT64_MAX if query.last_step is None else query.last_step
+    for field, step in (("first_step", first), ("last_step", last)):
+        if not _INT64_MIN <= step <= _INT64_MAX:
+            raise InvalidQuery(f"{field} is {shortened(step, 40)}: steps are integers within 64 bits.", field=field)
+    if first > last:
+        raise InvalidQuery(f"first_step is {first} and last_step {last}: give the smaller one first.", field="first_step")
+    return first, last
 
 
 def checked_block(block: SeriesBlock, field: str) -> SeriesBlock:

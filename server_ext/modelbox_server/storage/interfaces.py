@@ -192,11 +192,13 @@ class MetricsStore(Protocol):
         keys: Sequence[str] | None = None,
         *,
         skip: Mapping[tuple[str, str], int] | None = None,
+        steps: tuple[int, int] | None = None,
     ) -> list[SeriesBlock]:
         """Return one block of numpy columns per series that has points, by object as asked, then by key, then by kind.
 
         Points come ordered by (step, wall clock); points that are equal in both keep the order in which they arrived. `skip` leaves out
-        the first so many points of (object, key) *in order of arrival*; the rest comes ordered as above.
+        the first so many points of (object, key) *in order of arrival*; the rest comes ordered as above. `steps` is the first and the last
+        step that is wanted; a series without a point between them gives no block. A store that keeps points packed unpacks no others.
         """
         ...
 

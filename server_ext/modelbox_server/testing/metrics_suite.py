@@ -233,6 +233,38 @@ class MetricsStoreSuite:
         assert sorted(seen) == sorted(written)
         assert self.read_one(store) == in_order(written)
 
+    # --- steps ---------------------------------------------------------------------------------------------------------------------------
+
+    def test_only_the_steps_that_are_asked_for_are_read(self, store: MetricsStore) -> None:
+        """Both ends included, wherever the points lie in order of arrival; a series without any of them gives no block."""
+        dice = random.Random(13)  # noqa: S311
+        written: list[Point] = []
+        for size in (1, 9000, 3, 2000, 700, 1):
+            points: list[Point] = [(dice.randint(-40, 40), dice.randint(0, 3), dice.random()) for _ in range(size)]
+            written += points
+            store.append([block(points), block([(100, 0, "far")], key="note", kind=ValueKind.TEXT)])
+        for first, last in ((-40, 40), (-3, 3), (7, 7), (39, 2**63 - 1), (-(2**63), -39)):
+            found = store.read([RUN], steps=(first, last))
+            expected = [point for point in in_order(written) if first <= point[0] <= last]
+            assert [(one.key, points_of(one)) for one in found if one.key == LOSS] == [(LOSS, expected)]
+            assert [len(one) for one in found if one.key == "note"] == ([6] if last >= 100 else [])
+        assert store.read([RUN], steps=(41, 99)) == []
+
+    def test_steps_in_order_are_cut_exactly(self, store: MetricsStore) -> None:
+        """Beside chunks, in the middle of them, and beyond the ends."""
+        store.append([block(floats(*range(30_000)))])
+        for first, last in ((0, 0), (8191, 8192), (10_000, 10_003), (29_999, 10**9), (-5, -1), (16_384, 24_576)):
+            found = store.read([RUN], [LOSS], steps=(first, last))
+            expected = [float(step) for step in range(max(0, first), min(29_999, last) + 1)]
+            assert [value for one in found for _, _, value in points_of(one)] == expected
+
+    def test_steps_and_skip_go_together(self, store: MetricsStore) -> None:
+        """First what arrived is left out, then what lies elsewhere."""
+        store.append([block([(5, 0, 5.0), (6, 0, 6.0)])])
+        store.append([block([(1, 0, 1.0), (5, 1, 5.5)])])
+        assert [points_of(one) for one in store.read([RUN], skip={(RUN, LOSS): 1}, steps=(5, 6))] == [[(5, 1, 5.5), (6, 0, 6.0)]]
+        assert store.read([RUN], skip={(RUN, LOSS): 2}, steps=(6, 6)) == []
+
     # --- batches -------------------------------------------------------------------------------------------------------------------------
 
     def test_the_same_batch_again_changes_nothing(self, store: MetricsStore) -> None:

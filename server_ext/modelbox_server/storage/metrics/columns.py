@@ -77,6 +77,12 @@ class Points:
         return cls(block.kind, steps, clocks_us, values)
 
     @classmethod
+    def none(cls, kind: ValueKind) -> Points:
+        """Return no points."""
+        numbers = np.empty(0, np.int64)
+        return cls(kind, numbers, numbers, np.empty(0) if kind is ValueKind.FLOAT else [])
+
+    @classmethod
     def joined(cls, parts: Sequence[Points]) -> Points:
         """Return the points of all `parts`, one after the other; there must be at least one, all of one kind."""
         if len(parts) == 1:
@@ -101,12 +107,26 @@ class Points:
         """Return the points ordered by (step, wall clock), those equal in both as they were."""
         if self._is_ordered():
             return self
-        order = np.lexsort((self.clocks_us, self.steps))
+        return self._at(np.lexsort((self.clocks_us, self.steps)))
+
+    def _at(self, places: npt.NDArray[np.intp]) -> Points:
         if isinstance(self.values, np.ndarray):
-            values: Values = self.values[order]
+            values: Values = self.values[places]
         else:
-            values = cast("list[str]", [self.values[index] for index in order])
-        return Points(self.kind, self.steps[order], self.clocks_us[order], values)
+            values = cast("list[str]", [self.values[place] for place in places])
+        return Points(self.kind, self.steps[places], self.clocks_us[places], values)
+
+    def within(self, steps: tuple[int, int] | None) -> Points:
+        """Return the points from the first to the last of these two steps, as they were; all of them for ``None``."""
+        if steps is None or not len(self):
+            return self
+        wanted = (self.steps >= steps[0]) & (self.steps <= steps[1])
+        if bool(wanted.all()):
+            return self
+        places = np.flatnonzero(wanted)
+        if len(places) and places[-1] - places[0] == len(places) - 1:
+            return self.part(int(places[0]), int(places[-1]) + 1)
+        return self._at(places)
 
     def _is_ordered(self) -> bool:
         steps, clocks_us = self.steps, self.clocks_us

@@ -79,7 +79,12 @@ class MemoryMetricsStore:
                     yield (object_id, key, kind), series[key, kind]
 
     def read(
-        self, object_ids: Sequence[str], keys: Sequence[str] | None = None, *, skip: Mapping[tuple[str, str], int] | None = None
+        self,
+        object_ids: Sequence[str],
+        keys: Sequence[str] | None = None,
+        *,
+        skip: Mapping[tuple[str, str], int] | None = None,
+        steps: tuple[int, int] | None = None,
     ) -> list[SeriesBlock]:
         """Return the points of every series of these objects, ordered by (step, wall clock)."""
         skip = skip or {}
@@ -88,7 +93,8 @@ class MemoryMetricsStore:
                 (object_id, key, series.after(skip.get((object_id, key), 0)))
                 for (object_id, key, _), series in self._found(object_ids, keys)
             ]
-        return [points.ordered().copied().block(object_id, key) for object_id, key, points in found if points is not None]
+        wanted = [(object_id, key, points.within(steps)) for object_id, key, points in found if points is not None]
+        return [points.ordered().copied().block(object_id, key) for object_id, key, points in wanted if len(points)]
 
     def summaries(self, object_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[SeriesSummary]:
         """Return what is known of every series of these objects."""

@@ -70,6 +70,23 @@ _STEPS = (
         """,
         "CREATE TABLE probe (id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL)",
     ),
+    # The steps of a chunk stand beside it, before its data, so that a reader of some steps knows at once whether it wants the data. Chunks
+    # from before this have none, and are always read.
+    (
+        "ALTER TABLE chunks RENAME TO chunks_of_step_1",
+        """
+        CREATE TABLE chunks (
+            id INTEGER PRIMARY KEY,
+            start INTEGER NOT NULL,
+            points INTEGER NOT NULL,
+            first_step INTEGER,
+            last_step INTEGER,
+            data BLOB NOT NULL
+        )
+        """,
+        "INSERT INTO chunks SELECT id, start, points, NULL, NULL, data FROM chunks_of_step_1",
+        "DROP TABLE chunks_of_step_1",
+    ),
 )
 _TOTALS = "points, first_step, last_step, last_clock_us, last, numbers, low, high, mean"
 _KINDS = list(ValueKind)
@@ -122,7 +139,12 @@ class SqliteMetricsStore:
         return AppendOutcome(count)
 
     def read(
-        self, object_ids: Sequence[str], keys: Sequence[str] | None = None, *, skip: Mapping[tuple[str, str], int] | None = None
+        self,
+        object_ids: Sequence[str],
+        keys: Sequence[str] | None = None,
+        *,
+        skip: Mapping[tuple[str, str], int] | None = None,
+        steps: tuple[int, int] | None = None,
     ) -> list[SeriesBlock]:
         """Return the points of every series of these objects, ordered by (step, wall clock)."""
         skip = skip or {}
@@ -130,9 +152,10 @@ class SqliteMetricsStore:
         with self._database.read() as connection:
             for id_, (object_id, key, kind), totals in _series(connection, object_ids, keys):
                 seen = skip.get((object_id, key), 0)
-                if seen < totals.count:
-                    points = self._points(connection, id_, (object_id, key, kind), seen, totals.count)
-                    blocks.append(points.ordered().block(object_id, key))
+                if seen < totals.count and (steps is None or (totals.first_step <= steps[1] and totals.last_step >= steps[0])):
+                    points = self._points(connection, id_, (object_id, key, kind), seen, totals.count, steps)
+                    if len(points):
+                        blocks.append(points.ordered().block(object_id, key))
         return blocks
 
     def summaries(self, object_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[SeriesSummary]:
@@ -198,38 +221,46 @@ class SqliteMetricsStore:
             rows = connection.execute(
                 "SELECT id, start, points, data FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id", (oldest.id, tail[0].id)
             )
-            points = Points.joined([*self._unpacked(rows, key, oldest.start), points])
+            points = Points.joined([*(part for _, part in self._unpacked(rows, key, oldest.start)), points])
             if len(joining) > 1:  # the oldest one is replaced below
                 connection.execute("DELETE FROM chunks WHERE id BETWEEN ? AND ?", (oldest.id + 1, tail[0].id))
             next_id, start = oldest.id, oldest.start
         for part in _parts(points):
-            connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)", (next_id, start, len(part), packed(part)))
+            bounds = (int(part.steps.min()), int(part.steps.max()))
+            row = (next_id, start, len(part), *bounds, packed(part))
+            connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", row)
             next_id, start = next_id + 1, start + len(part)
 
     # --- reading -------------------------------------------------------------------------------------------------------------------------
 
-    def _points(self, connection: sqlite3.Connection, id_: int, key: SeriesKey, seen: int, count: int) -> Points:
-        """Return the points of a series after the first `seen`, in order of arrival."""
+    def _points(
+        self, connection: sqlite3.Connection, id_: int, key: SeriesKey, seen: int, count: int, steps: tuple[int, int] | None
+    ) -> Points:
+        """Return the points of a series after the first `seen` and with these `steps`, in order of arrival."""
         # A chunk has at least one point, so `start + points` grows with the id and the scan touches no data of chunks that were seen.
+        data = "data" if steps is None else "CASE WHEN first_step > ? OR last_step < ? THEN NULL ELSE data END"
         rows = connection.execute(
-            "SELECT id, start, points, data FROM chunks WHERE id BETWEEN ? AND ? AND start + points > ? ORDER BY id",
-            (*_id_range(id_), seen),
+            f"SELECT id, start, points, {data} FROM chunks WHERE id BETWEEN ? AND ? AND start + points > ? ORDER BY id",
+            ((steps[1], steps[0]) if steps is not None else ()) + (*_id_range(id_), seen),
         ).fetchall()
-        first = rows[0][1] if rows else count
-        points = Points.joined([*self._unpacked(rows, key, first)]) if rows else None
-        if points is None or first > seen or first + len(points) != count:
+        if not rows or rows[0][1] > seen or rows[-1][1] + rows[-1][2] != count:
             raise self._damaged(key, "some of its chunks are missing")
-        return points.part(seen - first)
+        parts = [points.part(max(0, seen - start)).within(steps) for start, points in self._unpacked(rows, key, rows[0][1])]
+        return Points.joined(parts) if parts else Points.none(key[2])
 
-    def _unpacked(self, rows: Iterable[tuple[int, int, int, bytes]], key: SeriesKey, start: int) -> Iterator[Points]:
+    def _unpacked(self, rows: Iterable[tuple[int, int, int, bytes | None]], key: SeriesKey, start: int) -> Iterator[tuple[int, Points]]:
+        """Yield the points of chunks and how many came before them; chunks without data, which nobody asked for, are passed over."""
         for id_, first, count, data in rows:
-            try:
-                points = unpacked(data)
-            except DamagedChunk as error:
-                raise self._damaged(key, f"chunk {id_ % (1 << _NUMBER_BITS)} cannot be read, {error}") from error
-            if points.kind is not key[2] or len(points) != count or first != start:
-                raise self._damaged(key, f"chunk {id_ % (1 << _NUMBER_BITS)} is not the one that belongs there")
-            yield points
+            if first != start:
+                raise self._damaged(key, "some of its chunks are missing")
+            if data is not None:
+                try:
+                    points = unpacked(data)
+                except DamagedChunk as error:
+                    raise self._damaged(key, f"chunk {id_ % (1 << _NUMBER_BITS)} cannot be read, {error}") from error
+                if points.kind is not key[2] or len(points) != count:
+                    raise self._damaged(key, f"chunk {id_ % (1 << _NUMBER_BITS)} is not the one that belongs there")
+                yield first, points
             start += count
 
     def _damaged(self, key: SeriesKey, what: str) -> StorageError:
