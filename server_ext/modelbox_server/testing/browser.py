@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
@@ -27,6 +28,10 @@ _OURS = "modelbox-labextension"
 
 # Results of commands must not travel back to Python (some of them never end being serialised): hence `void`. Nor is anything awaited in
 # the page, where no time limit would end it: the page is asked whether it got there.
+_IS_RESTORED = """() => {
+  void window.jupyterapp?.restored.then(() => { window.modelboxTestRestored = true; });
+  return window.modelboxTestRestored === true;
+}"""
 _OPEN = """([path, kernelPreference]) => {
   void window.jupyterapp.commands.execute('docmanager:open', { path, ...kernelPreference });
 }"""
@@ -77,9 +82,10 @@ class LabPage:
 
     def open(self) -> None:
         """Open the lab without any document."""
-        self.page.goto(self.lab.page("lab"))
-        self.page.wait_for_function("() => window.jupyterapp !== undefined")
-        self.page.evaluate("() => window.jupyterapp.restored.then(() => undefined)")
+        # A workspace of its own: a lab that finds its workspace open in another page moves to a new address while it starts, and Chromium
+        # may never finish closing a page that is caught on the way.
+        self.page.goto(self.lab.page(f"lab/workspaces/{uuid4().hex}"))
+        self.page.wait_for_function(_IS_RESTORED)
         self.page.wait_for_selector(".jp-Launcher")  # it takes the focus when it comes
 
     def open_notebook(self, path: str) -> None:
