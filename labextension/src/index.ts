@@ -6,8 +6,7 @@ import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { mimePlugin } from './mime';
 import { panelPlugin } from './panel';
-import { widgetPlugin } from './widgetOutput';
 
-const plugins: JupyterFrontEndPlugin<void>[] = [mimePlugin, widgetPlugin, panelPlugin];
+const plugins: JupyterFrontEndPlugin<void>[] = [mimePlugin, panelPlugin];
 
 export default plugins;

@@ -147,7 +147,8 @@ def _list_experiments(call: Call[m.ExperimentsQuery, None]) -> m.Page[Experiment
 def _frame_experiments(call: Call[m.ExperimentFrameQuery, None]) -> m.ExperimentFrame:
     frame = call.services.frames.experiments(call.caller, call.query, long=call.query.long)
     metadata = msgspec.structs.replace(frame.metadata, value=_wire(frame.metadata.value))
-    return msgspec.structs.replace(frame, metadata=metadata)
+    shown = [msgspec.structs.replace(column, values=_wire(column.values)) for column in frame.shown]
+    return msgspec.structs.replace(frame, metadata=metadata, shown=shown)
 
 
 @_carries_out(routes.GET_EXPERIMENT)

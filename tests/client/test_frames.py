@@ -136,6 +136,42 @@ def test_more_than_a_page_of_runs_is_one_table(box: ModelBox, monkeypatch: pytes
     assert len(modelbox.experiments(limit=5, connection=box)) == 5
 
 
+def test_a_query_chooses_the_columns(box: ModelBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelbox.client.connection.MAX_PAGE", 2)
+    for i in range(3):
+        run = box.start(f"run {i}", params={"lr": i / 10, "a.b[0]": "=cmd"}, tags=["odd"] if i % 2 else [])
+        for step in range(i + 1):
+            run.log({"loss": 1.0 - step, "val/loss @1": math.nan}, step=step)
+    q = (
+        "params.lr >= 0 order by params.lr show name, created, age, duration, params.lr, params.`a.b[0]`, params.no, tags.odd, "
+        "metrics.loss, metrics.loss.first, metrics.loss.at(1), metrics.loss.count, metrics.`val/loss @1`.last"
+    )
+    table = modelbox.experiments(q, connection=box)
+    assert {column: str(dtype) for column, dtype in table.dtypes.items()} == {
+        "experiment_id": "str",
+        "name": "str",
+        "created_at": "datetime64[us, UTC]",
+        "age_s": "float64",
+        "duration_s": "float64",
+        "params.lr": "float64",
+        "params.a.b[0]": "str",
+        "params.no": "object",
+        "tags.odd": "bool",
+        "metrics.loss": "float64",
+        "metrics.loss.first": "float64",
+        "metrics.loss.at(1)": "float64",
+        "metrics.loss.count": "int64",
+        "metrics.val/loss @1.last": "float64",
+    }
+    assert table["name"].tolist() == ["run 0", "run 1", "run 2"]
+    assert table["tags.odd"].tolist() == [False, True, False]
+    assert table["metrics.loss.first"].tolist() == [1.0, 1.0, 1.0]
+    assert table["metrics.loss.at(1)"].isna().tolist() == [True, False, False]
+    assert table["metrics.loss.count"].tolist() == [1, 2, 3]
+    assert table["params.no"].isna().all()
+    assert len(modelbox.experiments("name = nobody show name, metrics.loss", connection=box)) == 0
+
+
 def test_points_of_many_runs_are_one_long_table(box: ModelBox) -> None:
     runs = [box.start(f"run {i}") for i in range(2)]
     for run in runs:

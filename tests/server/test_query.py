@@ -5,8 +5,9 @@ import itertools
 import math
 import os
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from modelbox.entities.series import SeriesBlock, SeriesSummary, ValueKind
 from modelbox.entities.times import to_us
 from modelbox.errors import InvalidQuery
 from modelbox.wire.messages import ExperimentCreate, ExperimentsQuery, ExperimentUpdate, ModelCreate
+from modelbox.wire.query.ast import MetricField, identity
 from modelbox.wire.query.evaluate import Absent, Facts, decide, series_by_key, value_of
 from modelbox.wire.query.parser import parse
 from modelbox_server.service.context import Caller
@@ -88,6 +90,13 @@ FIELDS = [
     *("tags.baseline", 'tags."équipe/1"', f"metadata.`{METRIC}`", "meta.note"),
     *("metrics.loss", "metrics.loss.min", "metrics.loss.max", "metrics.loss.mean", "metrics.loss.count", 'metrics."loss.max"'),
     *(f"metrics.`{METRIC}`.last", f"metrics.`{METRIC}`.max", "metrics.acc.min", "metrics.nothing"),
+    *("metrics.loss.first", "metrics.loss.at(0)", "metrics.loss.at(2)", "metrics.loss.at(-7)", "metrics.acc.first", "metrics.acc.at(1)"),
+    *(f"metrics.`{METRIC}`.first", f"metrics.`{METRIC}`.at(3)", "metrics.nothing.first"),
+]
+# What needs points: a table of them stands beside the summaries.
+POINT_FIELDS = [
+    *(MetricField(key, "first") for key in ("loss", "loss.max", "acc", METRIC)),
+    *(MetricField(key, "at", step) for key in ("loss", "acc", METRIC) for step in (-7, 0, 1, 2, 3)),
 ]
 TEXTS = ["'adam'", "'sgd'", "'digits 1'", "'digits 2'", "'équipe/vision'", "''", "'0.1'", "'grid'", "'x'", "'true'", "'Zoë'", "'ann'"]
 NUMBERS = ["0.1", "0", "1", "2", "3", "-1", "1e-2", "9007199254740993", "0.5", "7", "inf", "-inf", "nan"]
@@ -130,7 +139,8 @@ def fill(world: World, chance: random.Random, count: int) -> None:
         ids.append(create.id or "")
         records = [services.experiments.get(CALLER, ids[-1]) for services in world.stores]
         assert records[0] == records[1]
-        world.facts[ids[-1]] = Facts(records[0], dict(create.metadata), series_by_key(_summary(block) for block in blocks))
+        series = series_by_key(_summary(block) for block in blocks)
+        world.facts[ids[-1]] = Facts(records[0], dict(create.metadata), series, _point_values(blocks, series))
     world.clock.moment = START + timedelta(days=2)
 
 
@@ -142,22 +152,47 @@ def _blocks(chance: random.Random, object_id: str, key: str) -> list[SeriesBlock
         blocks.append(float_block(object_id, values, key=key))
     if chance.random() < 0.2:
         blocks.append(text_block(object_id, [chance.choice(["adam", "x", ""]) for _ in range(chance.randrange(1, 3))], key=key))
-    return blocks
+    return [_shuffled(chance, block) for block in blocks]
+
+
+def _shuffled(chance: random.Random, block: SeriesBlock) -> SeriesBlock:
+    """Give points steps in any order, some of them the same."""
+    return replace(block, steps=array("q", [chance.choice([-7, 0, 1, 2, 2, 3]) for _ in range(len(block))]))
+
+
+def _points(block: SeriesBlock) -> list[tuple[int, float | str]]:
+    """Return steps and values by (step, wall clock), and in order of arrival where both are equal."""
+    values = list(memoryview(block.values).cast("B").cast("d")) if block.kind is ValueKind.FLOAT else list(block.values)  # type: ignore[arg-type]
+    steps, clocks = (list(memoryview(column).cast("B").cast("q")) for column in (block.steps, block.wall_times_us))
+    ordered = sorted(range(len(values)), key=lambda i: (steps[i], clocks[i]))
+    return [(steps[i], values[i]) for i in ordered]  # type: ignore[misc]
+
+
+def _point_values(blocks: list[SeriesBlock], series: Mapping[str, SeriesSummary]) -> dict[MetricField, float | str]:
+    found: dict[MetricField, float | str] = {}
+    for block in blocks:
+        for wanted in POINT_FIELDS:
+            if wanted.key == block.key and series[block.key].kind is block.kind:
+                values = [value for step, value in _points(block) if wanted.step in {None, step}]
+                if values:
+                    found[wanted] = values[0 if wanted.statistic == "first" else -1]
+    return found
 
 
 def _summary(block: SeriesBlock) -> SeriesSummary:
-    """Summarise points in the plainest way; their steps ascend."""
-    values = list(memoryview(block.values).cast("B").cast("d")) if block.kind is ValueKind.FLOAT else list(block.values)  # type: ignore[arg-type]
+    """Summarise points in the plainest way."""
+    points = _points(block)
+    values = [value for _, value in points]
     numbers = [value for value in values if isinstance(value, float) and not math.isnan(value)]
     return SeriesSummary(
         object_id=block.object_id,
         key=block.key,
         kind=block.kind,
         count=len(values),
-        first_step=0,
-        last_step=len(values) - 1,
+        first_step=points[0][0],
+        last_step=points[-1][0],
         last_wall_time_us=0,
-        last=values[-1],  # type: ignore[arg-type]
+        last=values[-1],
         min=min(numbers, default=None),
         max=max(numbers, default=None),
         mean=sum(numbers) / len(numbers) if numbers else None,
@@ -302,6 +337,30 @@ def test_a_frame_has_the_rows_of_the_list(worlds: list[World]) -> None:
         assert [record.id for record in frame.experiments] == worlds[1].found(services, q)
         assert len(frame.experiments) == 15
         assert {frame.experiments[row].id for row in frame.metrics.row} <= {record.id for record in frame.experiments}
+
+
+def test_the_columns_that_a_query_shows_are_the_values_of_its_fields(worlds: list[World]) -> None:
+    """Each page has its part of each column; what is not there is null."""
+    shown = ", ".join(FIELDS)
+    for number, world in enumerate(worlds):
+        q = f"params.depth or metrics.loss order by metrics.loss.first, name desc show {shown} limit 90"
+        for services in world.stores:
+            now = world.clock.moment
+            token: str | None = None
+            seen: list[str] = []
+            while True:
+                frame = services.frames.experiments(CALLER, ExperimentsQuery(q=q, limit=40, page_token=token))
+                for column, field_ in zip(frame.shown, parse(q).show, strict=True):
+                    assert column.label == field_.label
+                    for record, value in zip(frame.experiments, column.values, strict=True):
+                        wanted = value_of(field_.field, world.facts[record.id], to_us(now))
+                        assert identity(value) == identity(None if isinstance(wanted, Absent) else wanted), f"world {number} {column.label}"
+                seen += [record.id for record in frame.experiments]
+                token = frame.next_page_token
+                if token is None:
+                    break
+            world.clock.moment = now
+            assert seen == expected(world, q, None)
 
 
 def test_an_empty_query_lists_everything_newest_first(worlds: list[World]) -> None:

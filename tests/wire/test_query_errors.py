@@ -23,17 +23,30 @@ RECORD_FIELDS = (
         ("status = finishd", 10, "there is no status 'finishd'. Did you mean 'finished'?"),
         ("status in (failed, 3)", 20, "there is no status '3'. There is: running, finished, failed, interrupted."),
         ("status < failed", 10, "a status is neither less nor greater than another: use = or in, not <."),
-        ("name = a adn owner = b", 10, "here comes and, or, order by, limit or the end, not 'adn'. Did you mean 'and'?"),
-        ("name lik 'a'", 6, "here comes a comparison, and, or, order by, limit or the end, not 'lik'. Did you mean 'like'?"),
-        ("name = a ordr by name", 10, "here comes and, or, order by, limit or the end, not 'ordr'. Did you mean 'order'?"),
+        ("name = a adn owner = b", 10, "here comes and, or, show, order by, limit or the end, not 'adn'. Did you mean 'and'?"),
+        ("name lik 'a'", 6, "here comes a comparison, and, or, show, order by, limit or the end, not 'lik'. Did you mean 'like'?"),
+        ("name = a ordr by name", 10, "here comes and, or, show, order by, limit or the end, not 'ordr'. Did you mean 'order'?"),
         ("name = a order name", 16, "after 'order' comes 'by', not 'name'."),
-        ("order by name dsc", 15, "here comes asc, desc, ',', limit or the end, not 'dsc'. Did you mean 'desc'?"),
+        ("order by name dsc", 15, "here comes asc, desc, ',', show, limit or the end, not 'dsc'. Did you mean 'desc'?"),
         ("limit 0", 7, "after 'limit' comes a whole number from 1, not '0'."),
         ("limit 1.5", 7, "after 'limit' comes a whole number from 1, not '1.5'."),
-        ("limit 5 6", 9, "after the limit comes nothing, not '6'."),
+        ("limit 5 6", 9, "here comes show, order by or the end, not '6'."),
+        ("limit 5 limit 6", 9, "'limit' stands here for the second time: write one."),
+        ("order by name limit 5 show name 6", 33, "here comes ',' or the end, not '6'."),
+        ("show name limit 5 order by id x", 31, "here comes asc, desc, ',' or the end, not 'x'."),
+        ("name = a shw name", 10, "here comes and, or, show, order by, limit or the end, not 'shw'. Did you mean 'show'?"),
+        ("name = a select name", 10, "columns are chosen with show, as in: show name, params.lr, metrics.loss.min."),
+        ("show", 5, "here comes a field, such as params.lr, metrics.loss.min or status, not the end."),
+        ("show name, 5", 12, "here comes a field, such as params.lr, metrics.loss.min or status, not '5'."),
+        ("metrics.loss.at < 1", 17, "after 'at' comes a step in parentheses, as in at(100), not '<'."),
+        ("metrics.loss.at(1.5) < 1", 17, "at needs a step, a whole number of 64 bits as in at(100), not '1.5'."),
+        ("metrics.loss.at('1') < 1", 17, "at needs a step, a whole number of 64 bits as in at(100), not '1'."),
+        ("metrics.loss.at(9223372036854775808) < 1", 17, None),
+        ("metrics.loss.at(1 < 1", 19, "after the step comes ')', not '<'."),
+        ("metrics.loss.first(1) < 1", 19, "here comes a comparison, and, or, show, order by, limit or the end, not '('."),
         ("(name = a", 1, "this parenthesis is not closed."),
         ("(name = a 5)", 11, "here comes and, or or ')', not '5'."),
-        ("name = a)", 9, "here comes and, or, order by, limit or the end, not ')'."),
+        ("name = a)", 9, "here comes and, or, show, order by, limit or the end, not ')'."),
         ("params.lr 0.1", 11, "an operator such as = or < is missing before '0.1'."),
         ("params.lr <", 12, "here comes a value, not the end: text goes into quotes."),
         ("params.lr < and", 13, "here comes a value, not 'and': text goes into quotes."),
@@ -66,14 +79,6 @@ RECORD_FIELDS = (
         ("name ~ '(a)\\1'", 12, "'\\1' is not supported: of escapes there are \\d \\w \\s \\D \\W \\S \\n \\t and those of signs."),
         ("name ~ 'a{2,1}'", 10, "a repeat goes from a number to no smaller one, at most 100."),
         ("name ~ '[b-a]'", 9, "this class has a range that ends before it begins."),
-        (
-            "metrics.loss.first < 1",
-            14,
-            (
-                "'first' of a metric needs its points, which a query does not read: use last, min, max, mean or count,"
-                " or read the points with modelbox.metrics()."
-            ),
-        ),
         ("name = 'a", 8, "the quote ' is not closed."),
         ("name = a; drop table experiments", 9, "';' has no meaning here: text goes into quotes, for example \"a b\"."),
         ("name = 'a\\u0000'", 8, "this text has a NUL or a lone surrogate, which nothing stored here ever has."),
@@ -89,11 +94,6 @@ def test_the_message_says_what_is_wrong_and_points_at_it(query: str, column: int
     assert line == f"    {query}"
     assert caret == " " * (4 + column - 1) + "^"
     assert raised.value.field == "q"
-
-
-def test_a_metric_at_a_step_is_refused_by_name() -> None:
-    with pytest.raises(InvalidQuery, match="'at' of a metric needs its points"):
-        parse("metrics.loss.at(10) < 1")
 
 
 def test_the_caret_stands_under_the_place_in_wide_text_and_in_long_text() -> None:

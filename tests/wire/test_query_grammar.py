@@ -11,7 +11,7 @@ from modelbox.entities.times import to_us
 from modelbox.wire.query.ast import All, Compare, MetadataField, MetricField, OneOf, RecordField, Term
 from modelbox.wire.query.evaluate import Facts, decide, series_by_key
 from modelbox.wire.query.ordering import in_order, sortable
-from modelbox.wire.query.parser import parse
+from modelbox.wire.query.parser import parse, unlimited
 
 CREATED = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NOW_US = to_us(CREATED + timedelta(days=3))
@@ -66,7 +66,7 @@ SERIES = series_by_key(
         summary("mask", ValueKind.BYTES),
     ]
 )
-FACTS = Facts(RECORD, METADATA, SERIES)
+FACTS = Facts(RECORD, METADATA, SERIES, {MetricField("accuracy", "first"): 0.2, MetricField("accuracy", "at", 3): 0.3})
 
 
 def holds(query: str, facts: Facts = FACTS) -> bool | None:
@@ -127,6 +127,9 @@ def holds(query: str, facts: Facts = FACTS) -> bool | None:
         "not (params.x = 1) and not (params.x != 1) and not (params.x in (1)) and not (params.x not in (1)) and not (params.x !~ 'a')",
         "not params.x < 1 and not (params.x not between 1 and 2) and not params.x",
         # metrics
+        "metrics.accuracy.first = 0.2 and metrics.accuracy.at(3) = 0.3 and metrics.accuracy.AT( 6 ) = 0.9 and metrics.accuracy.at(3)",
+        "not metrics.accuracy.at(4) and not (metrics.accuracy.at(7) != 1) and not (metrics.accuracy.at(-1) = 1) and not metrics.no.first",
+        "metrics.'accuracy'.first < 1 and not metrics.'accuracy.first' and not metrics.accuracy.'first' and not metrics.mask.first",
         "metrics.accuracy = 0.9 and metrics.accuracy.last = 0.9 and metrics.accuracy.min < .2 and metrics.accuracy.mean = 0.6",
         "metrics.accuracy.count = 7 and metrics.accuracy and not metrics.nothing",
         "metrics.loss = nan and metrics.loss.max = inf and metrics.loss.max > 1e308 and metrics.loss.min > -inf",
@@ -204,3 +207,50 @@ def test_sorting_puts_types_apart_and_nothing_last_in_both_directions() -> None:
     assert repr([values[i] for i in in_order(keys, falling)]) == repr(
         [math.inf, 2, 1.5, -math.inf, "b", "a", True, False, math.nan, None, [1]]
     )
+
+
+def test_show_names_columns_as_a_table_of_runs_does() -> None:
+    shown = parse(
+        "name = a show id, created, age, duration_s, params.opt.lr, tags.`a b`, meta.name, metadata.git/commit, metrics.loss, "
+        "metrics.loss.last, metrics.loss.MIN, metrics.'loss.max', metrics.loss.at(-3), metrics.loss.first, name, name limit 1"
+    ).show
+    assert [column.label for column in shown] == [
+        "experiment_id",
+        "created_at",
+        "age_s",
+        "duration_s",
+        "params.opt.lr",
+        "tags.a b",
+        "metadata.name",
+        "git/commit",
+        "metrics.loss",
+        "metrics.loss.last",
+        "metrics.loss.min",
+        "metrics.loss.max",
+        "metrics.loss.at(-3)",
+        "metrics.loss.first",
+        "name",
+    ]
+    assert shown[8].field == shown[9].field == MetricField("loss", "last")
+    assert shown[11].field == MetricField("loss.max", "last")
+
+
+def test_clauses_come_in_any_order() -> None:
+    one = parse("name = a order by id limit 3 show name")
+    assert one == parse("name = a show name limit 3 order by id") == parse("name = a LIMIT 3 SHOW name ORDER BY id")
+    assert parse("show name").where is None
+
+
+@pytest.mark.parametrize(
+    ("query", "rest", "limit"),
+    [
+        ("", "", None),
+        ("name = 'limit 3'", "name = 'limit 3'", None),
+        ("name = a limit 5", "name = a", 5),
+        ("limit 5", "", 5),
+        ("params.limit = 2 limit 7 order by metrics.limit", "params.limit = 2 order by metrics.limit", 7),
+    ],
+)
+def test_a_query_can_be_asked_for_without_its_limit(query: str, rest: str, limit: int | None) -> None:
+    text, found = unlimited(query)
+    assert (parse(text), found) == (parse(rest), limit)

@@ -448,4 +448,8 @@ def _joined(pages: Sequence[ExperimentFrame]) -> ExperimentFrame:
         experiments=experiments,
         metadata=MetadataColumns(**metadata),  # type: ignore[arg-type]  # the columns keep the types they had in the pages
         metrics=SummaryColumns(**metrics),  # type: ignore[arg-type]  # likewise
+        shown=[
+            msgspec.structs.replace(parts[0], values=[value for part in parts for value in part.values])
+            for parts in zip(*(page.shown for page in pages), strict=True)
+        ],
     )

@@ -29,10 +29,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from modelbox.client.shared import default_connection
 from modelbox.entities.own_keys import CONSOLE_PREFIX, LONG_METADATA
+from modelbox.entities.times import from_us
 from modelbox.entities.values import json_from_wire
 from modelbox.frames.columns import by_key, numbers_column, objects_column, tag_column, text_column, times_column, typed_column
 from modelbox.frames.subjects import ids_of, origin
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from modelbox.client.connection import ModelBox
     from modelbox.client.discovery import Where
     from modelbox.entities.records import ExperimentRecord, Json
-    from modelbox.wire.messages import ExperimentFrame
+    from modelbox.wire.messages import ExperimentFrame, ShownColumn
 
 __all__ = ["experiment_table", "experiments", "with_long_metadata"]
 
@@ -72,7 +74,8 @@ def experiments(
     ----------
     q
         Query, such as ``"metrics.accuracy.max > 0.9 and params.lr < 0.01 or tags.baseline order by metrics.loss.min limit 20"``;
-        :mod:`modelbox.wire.query` has the whole language.
+        :mod:`modelbox.wire.query` has the whole language. With ``show name, params.lr, metrics.loss.at(100)`` in it the table has just
+        these columns, behind ``experiment_id``.
     namespace
         Only those in this namespace or below it.
     name, status, owner, group, parent_id, ids
@@ -130,6 +133,8 @@ def with_long_metadata(runs: pd.DataFrame, *, connection: ModelBox | None = None
 def experiment_table(frame: ExperimentFrame, where: Where | None = None) -> pd.DataFrame:
     """Return a table of runs from the columns that a store answers with; see the top of the module."""
     records = frame.experiments
+    if frame.shown:
+        return _shown_table(frame, where)
     columns: dict[str, object] = _field_columns(records)
     documents = by_key(frame.metadata.key, frame.metadata.row, [json_from_wire(value) for value in frame.metadata.value])
     for name in sorted(documents, key=_metadata_order):
@@ -141,6 +146,29 @@ def experiment_table(frame: ExperimentFrame, where: Where | None = None) -> pd.D
     table = pd.DataFrame(columns)
     table.attrs["modelbox"] = {**origin(where), "metrics": metric_keys}
     return table
+
+
+def _shown_table(frame: ExperimentFrame, where: Where | None) -> pd.DataFrame:
+    """Return the columns that the query chose, behind the ids."""
+    columns: dict[str, object] = {"experiment_id": text_column([record.id for record in frame.experiments])}
+    columns.update({column.label: _shown_column(column) for column in frame.shown if column.label not in columns})
+    table = pd.DataFrame(columns)
+    table.attrs["modelbox"] = origin(where)
+    return table
+
+
+def _shown_column(column: ShownColumn) -> object:
+    height = len(column.values)
+    if column.kind == "text":
+        return text_column(column.values)
+    if column.kind == "time":
+        return times_column([None if us is None else from_us(us) for us in column.values])
+    if column.kind == "duration":
+        return np.array([np.nan if us is None else us / 1e6 for us in column.values], np.float64)
+    values = [json_from_wire(value) for value in column.values]
+    rows = [row for row, value in enumerate(values) if value is not None]
+    make = {"tag": tag_column, "number": numbers_column, "value": typed_column}[column.kind]
+    return make(rows, [values[row] for row in rows], height)
 
 
 def _field_columns(records: Sequence[ExperimentRecord]) -> dict[str, object]:

@@ -5,7 +5,7 @@ The same types validate requests, fill the OpenAPI document and type the client.
 """
 
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -47,6 +47,7 @@ __all__ = [
     "SeriesJson",
     "SeriesSummaries",
     "ServerInfo",
+    "ShownColumn",
     "SummariesQuery",
     "SummaryColumns",
     "TrackArtifacts",
@@ -198,12 +199,24 @@ class SummaryColumns(Struct, frozen=True, kw_only=True):
     mean: list[WireFloat | None] = []
 
 
+class ShownColumn(Struct, frozen=True, kw_only=True):
+    """A column that a query chose with ``show``; what an experiment does not have is null. Times and durations are microseconds."""
+
+    label: str
+    kind: Literal["text", "time", "duration", "tag", "number", "value"]
+    values: list[Json]
+
+
 class ExperimentFrame(Struct, frozen=True, kw_only=True):
-    """Experiments with their metadata and metric summaries: what a table of runs is made of."""
+    """Experiments with their metadata and metric summaries: what a table of runs is made of.
+
+    Where the query chose columns, those are in `shown`, and `metadata` and `metrics` are empty.
+    """
 
     experiments: list[ExperimentRecord]
     metadata: MetadataColumns
     metrics: SummaryColumns
+    shown: list[ShownColumn] = []
     next_page_token: str | None = None
 
 

@@ -30,7 +30,15 @@ class FramesService:
         del caller
         shown = [] if long else [Condition("key", "ne", key) for key in LONG_METADATA]
         with self._metadata.read() as tx:
-            page = self._search.page(tx, query)
+            page, shown_columns = self._search.page_and_columns(tx, query)
+            if shown_columns:
+                return ExperimentFrame(
+                    experiments=page.items,
+                    metadata=MetadataColumns(),
+                    metrics=SummaryColumns(),
+                    shown=shown_columns,
+                    next_page_token=page.next_page_token,
+                )
             ids = [record.id for record in page.items]
             entries = [entry for part in in_parts(ids) for entry in tx.select(MetadataEntry, [Condition("object_id", "in", part), *shown])]
         row = {object_id: i for i, object_id in enumerate(ids)}

@@ -10,7 +10,7 @@ same answers.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, cast
 
@@ -19,16 +19,18 @@ from modelbox.entities.records import ExperimentRecord, Json, MetadataEntry
 from modelbox.entities.series import SeriesSummary
 from modelbox.entities.times import from_us, to_us
 from modelbox.errors import InvalidRequest
-from modelbox.wire.messages import ExperimentsQuery, Page
-from modelbox.wire.query.ast import Query
-from modelbox.wire.query.evaluate import Facts, decide, series_by_key
-from modelbox.wire.query.needs import Needs, needs_of, required_keys
+from modelbox.wire.messages import ExperimentsQuery, Page, ShownColumn
+from modelbox.wire.query.ast import Field, Query
+from modelbox.wire.query.evaluate import Absent, Facts, decide, series_by_key, value_of
+from modelbox.wire.query.fields import column_kind
+from modelbox.wire.query.needs import Needs, fields_of, looks_at_record, needs_of, required_keys
 from modelbox.wire.query.ordering import Sortable, behind, in_order, is_place, sortable
 from modelbox.wire.query.parser import parse
 from modelbox_server.service.context import Clock
 from modelbox_server.service.narrowing import necessary
 from modelbox_server.service.objects import in_parts
 from modelbox_server.service.paging import foreign_token, page_of, query_bytes, sealed, shown_limit, unsealed
+from modelbox_server.service.point_values import point_values
 from modelbox_server.storage.interfaces import Condition, MetadataTransaction, MetricsStore, Order
 
 __all__ = ["ExperimentSearch"]
@@ -65,9 +67,14 @@ class ExperimentSearch:
         InvalidQuery
             The query is not of the language, the token belongs to another one, or the limit is below 1.
         """
+        return self.page_and_columns(tx, request)[0]
+
+    def page_and_columns(self, tx: MetadataTransaction, request: ExperimentsQuery) -> tuple[Page[ExperimentRecord], list[ShownColumn]]:
+        """Return a page as :meth:`page` does, and the columns of it that the query shows, none where it chooses none."""
         where = _conditions(request)
         if request.q is None:
-            return page_of(tx, ExperimentRecord, where, order=_NEWEST_FIRST, limit=request.limit, page_token=request.page_token)
+            page = page_of(tx, ExperimentRecord, where, order=_NEWEST_FIRST, limit=request.limit, page_token=request.page_token)
+            return page, []
         query = parse(request.q)
         shown = shown_limit(request.limit)
         owner = query_bytes(ExperimentRecord, where, None) + request.q.encode()
@@ -78,10 +85,11 @@ class ExperimentSearch:
         # One more than asked for tells whether there is a next page.
         found = search.found(last, rest + 1)
         seen += rest
-        if len(found) <= rest or seen == query.limit:
-            return Page(items=[facts.record for facts in found[:rest]], limit=shown)
-        place = [now_us, seen, sortable(query.order, found[rest - 1], now_us)]
-        return Page(items=[facts.record for facts in found[:rest]], next_page_token=sealed(place, owner), limit=shown)
+        records = [facts.record for facts in found[:rest]]
+        token = None
+        if len(found) > rest and seen != query.limit:
+            token = sealed([now_us, seen, sortable(query.order, found[rest - 1], now_us)], owner)
+        return Page(items=records, next_page_token=token, limit=shown), search.shown(records) if query.show else []
 
 
 def _conditions(request: ExperimentsQuery) -> list[Condition]:
@@ -140,10 +148,29 @@ class _Search:
             keyed = [(key, facts) for key, facts in keyed if behind(key, last, order)]
         return [keyed[i][1] for i in in_order([key for key, _ in keyed], order)[:count]]
 
+    def shown(self, records: Sequence[ExperimentRecord]) -> list[ShownColumn]:
+        """Return the columns that the query shows of some experiments."""
+        fields = [column.field for column in self.query.show]
+        needs = needs_of(fields)
+        ids = [record.id for record in records]
+        documents = self._documents(ids, needs.metadata) if needs.metadata else {}
+        series = self._series(ids, needs.series) if needs.series else {}
+        facts = [Facts(record, documents.get(record.id, {}), series.get(record.id, {})) for record in records]
+        points = point_values(self.metrics, facts, needs.points)
+        facts = [replace(known, points=points[known.record.id]) for known in facts]
+        return [
+            ShownColumn(label=column.label, kind=column_kind(column.field), values=[self._cell(column.field, known) for known in facts])
+            for column in self.query.show
+        ]
+
+    def _cell(self, field: Field, facts: Facts) -> Json:
+        value = value_of(field, facts, self.now_us)
+        return None if isinstance(value, Absent) else value
+
     def _newest_first(self, last: Sortable | None, count: int | None) -> Iterator[Facts]:
         """Yield what matches; `count` is how many will be taken, if that is known."""
         where = [*self.where, *necessary(self.query.where, self.now_us)]
-        needs = needs_of(self.query)
+        needs = needs_of(fields_of(self.query))
         after = None if last is None else [from_us(cast(int, last[0][1])), last[1][1]]
         examined = matched = 0
         batch = _GREATEST_BATCH if count is None else max(count, _LEAST_BATCH)
@@ -174,7 +201,7 @@ class _Search:
         """Return the candidates that match, with what they are sorted by."""
         where = self.query.where
         # Without a condition on the record nothing can be decided yet.
-        open_ = where is not None and not needs.record
+        open_ = where is not None and not looks_at_record(where)
         possible = [(facts, True) for facts in candidates] if open_ else self._possible(candidates)
         if needs.metadata:
             documents = self._documents([facts.record.id for facts, is_open in possible if is_open], needs.metadata)
@@ -182,6 +209,9 @@ class _Search:
         if needs.series:
             series = self._series([facts.record.id for facts, is_open in possible if is_open], needs.series)
             possible = self._possible([Facts(facts.record, facts.metadata, series.get(facts.record.id)) for facts, _ in possible])
+        if needs.points:
+            points = point_values(self.metrics, [facts for facts, is_open in possible if is_open], needs.points)
+            possible = self._possible([replace(facts, points=points.get(facts.record.id)) for facts, _ in possible])
         return [facts for facts, _ in possible]
 
     def _possible(self, candidates: list[Facts]) -> list[tuple[Facts, bool]]:

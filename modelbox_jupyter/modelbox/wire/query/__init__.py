@@ -1,4 +1,4 @@
-r"""The query language of ModelBox: which experiments, in which order, how many.
+r"""The query language of ModelBox: which experiments, in which order, how many, and which columns of them.
 
 The same text works in ``modelbox.experiments(...)``, ``%modelbox runs ...``, the HTTP API (``?q=``) and the widgets::
 
@@ -6,10 +6,12 @@ The same text works in ``modelbox.experiments(...)``, ``%modelbox runs ...``, th
     status = failed and age < 2d order by created desc limit 20
     namespace = "team/*" and params.optimizer in (adam, sgd) and not tags.broken
     metrics."val/loss @1".min between 0.1 and 0.2 and name ~ "^digits-\d+$"
+    metrics.loss.at(100) < 0.5 show name, params.lr, metrics.loss.first, metrics.loss.at(100)
 
 Grammar (keywords in any case)::
 
-    query       = [ expression ] [ "order" "by" term { "," term } ] [ "limit" NUMBER ]
+    query       = [ expression ] { clause }                           each clause once, in any order
+    clause      = "show" field { "," field } | "order" "by" term { "," term } | "limit" NUMBER
     term        = field [ "asc" | "desc" ]
     expression  = conjunction { "or" conjunction }
     conjunction = negation { "and" negation }
@@ -20,7 +22,7 @@ Grammar (keywords in any case)::
                 | field [ "not" ] "between" value "and" value        both ends included
                 | field [ "not" ] "like" text                        % any text, _ one character
                 | field ( "~" | "!~" ) text                          a regular expression that is found anywhere in the text
-    field       = WORD { "." ( WORD | text ) }
+    field       = WORD { "." ( WORD | text ) } [ "(" NUMBER ")" ]
     value       = NUMBER | DURATION | text | WORD | "true" | "false" | "null" | "nan" | [ "-" ] "inf"
 
 Fields:
@@ -37,9 +39,9 @@ Fields:
 ``params.NAME tags.NAME metadata.PATH`` (or ``meta.PATH``)
     Metadata. The longest key that exists is meant, and the rest of the path leads into its value: ``params.opt.lr`` finds the key
     ``params.opt.lr`` as well as ``{"lr": …}`` under ``params.opt``.
-``metrics.NAME`` with ``.last .min .max .mean .count``
-    What is known of a series; ``metrics.NAME`` alone is its last value. ``first`` and ``at(step)`` need the points themselves and are
-    refused: read those with ``modelbox.metrics()``. A metric whose own name ends like that goes into quotes: ``metrics."loss.max"``.
+``metrics.NAME`` with ``.last .min .max .mean .count .first .at(STEP)``
+    What is known of a series; ``metrics.NAME`` alone is its last value. ``first`` and ``last`` go by (step, wall clock), not by arrival;
+    of several points at one step ``at`` means the last. A metric whose own name ends like that goes into quotes: ``metrics."loss.max"``.
 
 A name that is no plain word (letters, digits, ``_``, ``-`` and ``/``) goes into quotes or backticks. Text goes into single or double
 quotes; one plain word needs none. In quotes ``\"``, ``\'``, ``\\``, ``\n``, ``\t`` and ``\u00e9`` are escapes; any other backslash is
@@ -55,4 +57,8 @@ leading ``(?i)``. They are matched in time linear in the text (:mod:`modelbox.wi
 
 Sorting puts numbers before text before booleans, and NaN and what is not there at the end in both directions; of text the first 256
 characters count. Ties come newest first, as everything does without ``order by``.
+
+``show`` chooses the columns of a table, in this order and behind ``experiment_id``; they are called as in
+:mod:`modelbox.frames.runs`. Without it a table has all of them. Lists of records, such as ``GET /experiments``, have no columns to choose:
+there it changes nothing.
 """

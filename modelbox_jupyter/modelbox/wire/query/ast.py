@@ -30,13 +30,14 @@ __all__ = [
     "Query",
     "RecordField",
     "RecordName",
+    "Shown",
     "Statistic",
     "Term",
     "identity",
 ]
 
 Comparator = Literal["=", "!=", "<", "<=", ">", ">="]
-Statistic = Literal["last", "min", "max", "mean", "count"]
+Statistic = Literal["last", "min", "max", "mean", "count", "first", "at"]
 RecordName = Literal[
     "name",
     "namespace",
@@ -100,10 +101,11 @@ class MetadataField:
 
 @dataclass(frozen=True, slots=True)
 class MetricField:
-    """A statistic of a series."""
+    """A statistic of a series; `step` belongs to the statistic ``at``."""
 
     key: str
     statistic: Statistic
+    step: int | None = None
 
 
 Field: TypeAlias = RecordField | MetadataField | MetricField
@@ -191,9 +193,21 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """One column that a table has, and what it is called there."""
+
+    label: str
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
-    """Which experiments (`where`, ``None`` for all), in which order (newest first where it is empty), at most how many."""
+    """Which experiments (`where`, ``None`` for all), in which order (newest first where it is empty), at most how many.
+
+    `show` are the columns of a table of them, all where it is empty.
+    """
 
     where: Expression | None = None
     order: tuple[Term, ...] = ()
     limit: int | None = None
+    show: tuple[Shown, ...] = ()

@@ -59,11 +59,14 @@ class Facts:
         Its metadata, at least the keys that the query mentions; ``None`` when they were not looked up.
     series
         Its series by key, at least those that the query mentions; ``None`` when they were not looked up.
+    points
+        The values of fields that need points, for those that have one; ``None`` when they were not looked up.
     """
 
     record: ExperimentRecord
     metadata: Mapping[str, Json] | None = None
     series: Mapping[str, SeriesSummary] | None = None
+    points: Mapping[MetricField, float | str] | None = None
 
 
 _KINDS: Final = {ValueKind.FLOAT: 2, ValueKind.TEXT: 1, ValueKind.BYTES: 0}
@@ -154,12 +157,8 @@ def value_of(field: Field, facts: Facts, now_us: int) -> Value:
             return _of_record(facts.record, name, now_us)
         case MetadataField():
             return Absent.UNKNOWN if facts.metadata is None else _of_metadata(facts.metadata, field)
-        case MetricField(key, statistic):
-            if facts.series is None:
-                return Absent.UNKNOWN
-            summary = facts.series.get(key)
-            value: Value = None if summary is None else getattr(summary, statistic)
-            return Absent.MISSING if value is None else value
+        case MetricField():
+            return Absent.UNKNOWN if facts.series is None else _of_series(facts.series.get(field.key), field, facts)
 
 
 def _of_record(record: ExperimentRecord, name: RecordName, now_us: int) -> Value:
@@ -192,3 +191,19 @@ def _of_metadata(metadata: Mapping[str, Json], field: MetadataField) -> Value:
         if value is not Absent.MISSING:
             return value
     return Absent.MISSING
+
+
+def _of_series(summary: SeriesSummary | None, field: MetricField, facts: Facts) -> Value:
+    if summary is None:
+        return Absent.MISSING
+    if field.statistic in {"first", "at"} and not _is_last(summary, field):
+        if field.step is not None and not summary.first_step <= field.step <= summary.last_step:
+            return Absent.MISSING
+        return Absent.UNKNOWN if facts.points is None else facts.points.get(field, Absent.MISSING)
+    value: Value = getattr(summary, "last" if field.statistic in {"first", "at"} else field.statistic)
+    return Absent.MISSING if value is None else value
+
+
+def _is_last(summary: SeriesSummary, field: MetricField) -> bool:
+    """Tell whether the last value is the one that is meant: then no point need be read."""
+    return (summary.count == 1 and field.step is None) or field.step == summary.last_step

@@ -3,7 +3,7 @@
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final, cast, get_args
+from typing import Final, Literal, TypeAlias, cast, get_args
 from unicodedata import normalize
 
 from modelbox.entities.records import Status
@@ -13,7 +13,22 @@ from modelbox.wire.query.ast import Field, Literal_, MetadataField, MetricField,
 from modelbox.wire.query.lexer import Kind, Token
 from modelbox.wire.query.mistakes import mistake
 
-__all__ = ["MAX_PATH", "TIMES", "duration_of", "field_of", "is_duration", "is_text", "number_of", "status_of", "time_of"]
+__all__ = [
+    "MAX_PATH",
+    "TIMES",
+    "ColumnKind",
+    "asks_for_step",
+    "column_kind",
+    "duration_of",
+    "field_of",
+    "is_duration",
+    "is_text",
+    "label_of",
+    "number_of",
+    "status_of",
+    "step_of",
+    "time_of",
+]
 
 TIMES: Final = frozenset({"created", "updated", "started", "finished"})
 _SPANS: Final = frozenset({"age", "duration"})
@@ -27,11 +42,15 @@ _ALIASES: Final = {
     "started_at": "started",
     "finished_at": "finished",
     "duration_s": "duration",
+    "age_s": "age",
 }
+_COLUMNS: Final = {name: column for column, name in _ALIASES.items()}
 _METADATA_HEADS: Final = {"params": ("params",), "tags": ("tags",), "metadata": (), "meta": ()}
 _HEADS: Final = (*_RECORD_NAMES, *_METADATA_HEADS, "metrics")
 _STATISTICS: Final = get_args(Statistic)
-_NEED_POINTS: Final = frozenset({"first", "at"})
+ColumnKind: TypeAlias = Literal["text", "time", "duration", "tag", "number", "value"]
+"""How the values of a column are to be read."""
+
 MAX_PATH: Final = 32
 """How many parts a path may have."""
 
@@ -42,8 +61,8 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _INT64: Final = range(-(2**63), 2**63)
 
 
-def field_of(query: str, parts: list[Token]) -> Field:
-    """Return the field that a path means; its first part is a plain word.
+def field_of(query: str, parts: list[Token], step: int | None = None) -> Field:
+    """Return the field that a path means; its first part is a plain word. `step` is that of ``at(step)`` at its end.
 
     Raises
     ------
@@ -57,7 +76,7 @@ def field_of(query: str, parts: list[Token]) -> Field:
             raise mistake(query, rest[0].at, f"{name} has no parts: params are written params.NAME, metrics metrics.NAME.")
         return RecordField(cast(RecordName, name))
     if name == "metrics":
-        return _metric(query, head, rest)
+        return _metric(query, head, rest, step)
     if name in _METADATA_HEADS:
         if not rest:
             raise mistake(query, head.at, f"{name} needs a name: write {name}.NAME.")
@@ -69,24 +88,59 @@ def field_of(query: str, parts: list[Token]) -> Field:
     raise mistake(query, head.at, f"there is no field {shortened(head.text, 40)}. {hint}")
 
 
-def _metric(query: str, head: Token, rest: list[Token]) -> MetricField:
+def asks_for_step(parts: list[Token]) -> bool:
+    """Tell whether a path ends with the ``at`` of a metric, behind which its step comes."""
+    return len(parts) > 2 and parts[0].is_word("metrics") and parts[-1].is_word("at")
+
+
+def step_of(query: str, token: Token) -> int:
+    """Return the step that a token is."""
+    step = number_of(query, token) if token.kind is Kind.NUMBER else None
+    if not isinstance(step, int):
+        raise mistake(query, token.at, f"at needs a step, a whole number of 64 bits as in at(100), not {shortened(token.text, 40)}.")
+    return step
+
+
+def label_of(field: Field, parts: list[Token]) -> str:
+    """Return what a column with this field is called: as in a table of runs."""
+    match field:
+        case RecordField(name):
+            return _COLUMNS.get(name, name)
+        case MetadataField(path):
+            key = ".".join(path)
+            # A key of the user may be spelled like a field, as it may in a table of runs.
+            return f"metadata.{key}" if key in _RECORD_NAMES or key in _ALIASES else key
+        case MetricField(key, statistic, step):
+            at = f"({step})" if statistic == "at" else ""
+            # metrics.loss and metrics.loss.last are the same value under two names.
+            bare = len(parts) == 2 or parts[-1].kind is not Kind.WORD or parts[-1].text.lower() != statistic
+            return f"metrics.{key}" + ("" if bare else f".{statistic}{at}")
+
+
+def column_kind(field: Field) -> ColumnKind:
+    """Return how the values of a column with this field are to be read."""
+    match field:
+        case RecordField(name):
+            return "time" if name in TIMES else "duration" if name in _SPANS else "text"
+        case MetadataField(path):
+            return "tag" if path[0] == "tags" else "value"
+        case MetricField(statistic="count"):
+            return "value"
+        case _:
+            return "number"
+
+
+def _metric(query: str, head: Token, rest: list[Token], step: int | None) -> MetricField:
     statistic: Statistic = "last"
     last = rest[-1] if rest else head
     # In quotes a word is always part of the name.
     if len(rest) > 1 and last.kind is Kind.WORD:
         word = last.text.lower()
-        if word in _NEED_POINTS:
-            raise mistake(
-                query,
-                last.at,
-                f"{word!r} of a metric needs its points, which a query does not read: use last, min, max, mean or count,"
-                " or read the points with modelbox.metrics().",
-            )
         if word in _STATISTICS:
             statistic, rest = cast(Statistic, word), rest[:-1]
     if not rest:
         raise mistake(query, head.at, "metrics needs a name: write metrics.NAME or metrics.NAME.max.")
-    return MetricField(normalize("NFC", ".".join(part.text for part in rest)), statistic)
+    return MetricField(normalize("NFC", ".".join(part.text for part in rest)), statistic, step)
 
 
 def is_text(field: Field) -> bool:

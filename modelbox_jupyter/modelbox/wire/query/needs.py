@@ -1,31 +1,40 @@
 """What must be looked up to decide a query."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from modelbox.wire.query.ast import All, Expression, Field, MetadataField, MetricField, Negation, OneOf, Query, RecordField
 
-__all__ = ["Needs", "needs_of", "required_keys"]
+__all__ = ["Needs", "fields_of", "looks_at_record", "needs_of", "required_keys"]
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What fields mention: keys of metadata, keys of series, and whether the conditions look at the record at all."""
+    """What fields mention: keys of metadata, keys of series, fields of which points are needed."""
 
     metadata: tuple[str, ...]
     series: tuple[str, ...]
-    record: bool
+    points: tuple[MetricField, ...]
 
 
-def needs_of(query: Query) -> Needs:
-    """Return what the conditions and the order of a query mention."""
-    conditions = [] if query.where is None else list(_fields(query.where))
-    fields = [*conditions, *(term.field for term in query.order)]
+def needs_of(fields: Iterable[Field]) -> Needs:
+    """Return what must be looked up for the values of some fields."""
+    fields = list(fields)
     return Needs(
         metadata=tuple(dict.fromkeys(key for field in fields if isinstance(field, MetadataField) for key in field.candidates())),
         series=tuple(dict.fromkeys(field.key for field in fields if isinstance(field, MetricField))),
-        record=any(isinstance(field, RecordField) for field in conditions),
+        points=tuple(dict.fromkeys(field for field in fields if isinstance(field, MetricField) and field.statistic in {"first", "at"})),
     )
+
+
+def fields_of(query: Query) -> list[Field]:
+    """Return the fields that decide which experiments come, and in which order."""
+    return [*([] if query.where is None else _fields(query.where)), *(term.field for term in query.order)]
+
+
+def looks_at_record(expression: Expression) -> bool:
+    """Tell whether the expression has a condition on the record itself."""
+    return any(isinstance(field, RecordField) for field in _fields(expression))
 
 
 def required_keys(expression: Expression | None) -> list[frozenset[str]]:

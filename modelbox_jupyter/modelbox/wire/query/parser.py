@@ -22,16 +22,30 @@ from modelbox.wire.query.ast import (
     Present,
     Query,
     RecordField,
+    Shown,
     Term,
     identity,
 )
-from modelbox.wire.query.fields import MAX_PATH, TIMES, duration_of, field_of, is_duration, is_text, number_of, status_of, time_of
+from modelbox.wire.query.fields import (
+    MAX_PATH,
+    TIMES,
+    asks_for_step,
+    duration_of,
+    field_of,
+    is_duration,
+    is_text,
+    label_of,
+    number_of,
+    status_of,
+    step_of,
+    time_of,
+)
 from modelbox.wire.query.lexer import Kind, Token, tokens_of
 from modelbox.wire.query.mistakes import mistake
 from modelbox.wire.query.patterns import Pattern, glob, like
 from modelbox.wire.query.regex import PatternError, regex
 
-__all__ = ["MAX_QUERY_CHARS", "parse"]
+__all__ = ["MAX_QUERY_CHARS", "parse", "unlimited"]
 
 MAX_QUERY_CHARS: Final = 10_000
 """How long a query may be."""
@@ -39,6 +53,7 @@ MAX_QUERY_CHARS: Final = 10_000
 _MAX_DEPTH: Final = 50
 _MAX_TESTS: Final = 200
 _MAX_TERMS: Final = 10
+_MAX_SHOWN: Final = 200
 _MAX_LIMIT: Final = 2**53
 
 _COMPARATORS: Final[dict[str, Comparator]] = {
@@ -61,6 +76,7 @@ _CONSTANTS: Final[dict[str, Literal_]] = {
     "infinity": float("inf"),
 }
 _ORDERED: TypeAlias = int | float | str
+_CLAUSES: Final = ("show", "order", "limit")
 
 
 def parse(text: str) -> Query:
@@ -71,11 +87,31 @@ def parse(text: str) -> Query:
     InvalidQuery
         It is not of this language; the message has the column and a caret line.
     """
+    return _parser(text).query()
+
+
+def unlimited(text: str) -> tuple[str, int | None]:
+    """Return the query without its limit, and the limit: for those who choose among what it finds.
+
+    Raises
+    ------
+    InvalidQuery
+        As :func:`parse` does.
+    """
+    parser = _parser(text)
+    limit = parser.query().limit
+    if parser.limit_span is None:
+        return text, None
+    begins, ends = parser.limit_span
+    return f"{text[:begins]} {text[ends:]}", limit
+
+
+def _parser(text: str) -> "_Parser":
     if len(text) > MAX_QUERY_CHARS:
         raise InvalidQuery(
             f"The query has {len(text)} characters: at most {MAX_QUERY_CHARS} are read.", field="q", limit=f"{MAX_QUERY_CHARS} characters"
         )
-    return _Parser(text).query()
+    return _Parser(text)
 
 
 class _Parser:
@@ -86,17 +122,35 @@ class _Parser:
         self._depth = 0
         self._tests = 0
         self._bare_field_ends = -1
+        self.limit_span: tuple[int, int] | None = None
+        """Where the limit stands."""
 
     # --- the grammar, from the whole to the parts ----------------------------------------------------------------------------------------
 
     def query(self) -> Query:
-        ends = self._token.kind is Kind.END or self._token.is_word("order", "limit")
+        ends = self._token.kind is Kind.END or self._token.is_word(*_CLAUSES)
         where = None if ends else self._expression()
-        order = self._order() if self._takes_word("order") else ()
-        limit = self._limit() if self._takes_word("limit") else None
+        order: tuple[Term, ...] = ()
+        shown: tuple[Shown, ...] = ()
+        limit: int | None = None
+        before = ""
+        open_clauses = list(_CLAUSES)
+        while self._token.is_word(*open_clauses):
+            before = self._token.text.lower()
+            open_clauses.remove(before)
+            begins = self._token.at
+            self._advance()
+            match before:
+                case "show":
+                    shown = self._show()
+                case "order":
+                    order = self._order()
+                case _:
+                    self.limit_span = (begins, self._token.end)
+                    limit = self._limit()
         if self._token.kind is not Kind.END:
-            raise self._unexpected(order=bool(order), limit=limit is not None)
-        return Query(where, order, limit)
+            raise self._unexpected(before, open_clauses)
+        return Query(where, order, limit, shown)
 
     def _expression(self) -> Expression:
         return self._joined(self._conjunction, "or", OneOf)
@@ -153,6 +207,17 @@ class _Parser:
         # A metric may be there without a last value that could be compared, such as bytes.
         return Present(MetricField(field.key, "count") if isinstance(field, MetricField) and field.statistic == "last" else field)
 
+    def _show(self) -> tuple[Shown, ...]:
+        shown: dict[str, Shown] = {}
+        while True:
+            field, parts = self._path()
+            label = label_of(field, parts)
+            shown[label] = Shown(label, field)
+            if not self._takes_symbol(","):
+                return tuple(shown.values())
+            if len(shown) == _MAX_SHOWN:
+                raise mistake(self._text, self._token.at, f"the query shows too many columns: choose at most {_MAX_SHOWN}.")
+
     def _order(self) -> tuple[Term, ...]:
         if not self._takes_word("by"):
             raise mistake(self._text, self._token.at, f"after 'order' comes 'by', not {self._shown()}.")
@@ -180,6 +245,10 @@ class _Parser:
     # --- fields and values ---------------------------------------------------------------------------------------------------------------
 
     def _field(self) -> Field:
+        return self._path()[0]
+
+    def _path(self) -> tuple[Field, list[Token]]:
+        """Return a field, and the parts that it was written with."""
         head = self._token
         if head.kind is not Kind.WORD:
             raise mistake(self._text, head.at, f"here comes a field, such as params.lr, metrics.loss.min or status, not {self._shown()}.")
@@ -193,7 +262,17 @@ class _Parser:
                 raise mistake(self._text, part.at, f"after '.' comes a name, in quotes if it is no plain word, not {self._shown()}.")
             self._advance()
             parts.append(part)
-        return field_of(self._text, parts)
+        step = self._step() if asks_for_step(parts) else None
+        return field_of(self._text, parts, step), parts
+
+    def _step(self) -> int:
+        if not self._takes_symbol("("):
+            raise mistake(self._text, self._token.at, f"after 'at' comes a step in parentheses, as in at(100), not {self._shown()}.")
+        step = step_of(self._text, self._token)
+        self._advance()
+        if not self._takes_symbol(")"):
+            raise mistake(self._text, self._token.at, f"after the step comes ')', not {self._shown()}.")
+        return step
 
     def _value(self, field: Field) -> tuple[Token, Literal_]:
         token = self._token
@@ -204,7 +283,7 @@ class _Parser:
                 value = token.text
             case Kind.WORD if token.text.lower() in _CONSTANTS and not is_text(field):
                 value = _CONSTANTS[token.text.lower()]
-            case Kind.WORD if not token.is_word("and", "or", "not", "in", "like", "between", "order", "limit"):
+            case Kind.WORD if not token.is_word("and", "or", "not", "in", "like", "between", *_CLAUSES):
                 value = token.text
             case Kind.DURATION:
                 value = token.text
@@ -343,15 +422,22 @@ class _Parser:
         token = self._token
         return "the end" if token.kind is Kind.END else shortened(self._text[token.at : token.end], 40)
 
-    def _unexpected(self, *, order: bool, limit: bool) -> InvalidQuery:
-        """Say what may stand where something else does."""
+    def _unexpected(self, before: str, open_clauses: list[str]) -> InvalidQuery:
+        """Say what may stand where something else does, behind the clause `before`."""
         token = self._token
-        if limit:
-            return mistake(self._text, token.at, f"after the limit comes nothing, not {self._shown()}.")
-        if order:
-            hint = self._hint("asc", "desc", "limit")
-            return mistake(self._text, token.at, f"here comes asc, desc, ',', limit or the end, not {self._shown()}.{hint}")
-        return self._misplaced("and", "or", "order by", "limit", "the end")
+        if token.is_word(*_CLAUSES):
+            return mistake(self._text, token.at, f"{token.text.lower()!r} stands here for the second time: write one.")
+        follow = ["order by" if clause == "order" else clause for clause in open_clauses]
+        if not before:
+            if token.is_word("select", "columns"):
+                return mistake(self._text, token.at, "columns are chosen with show, as in: show name, params.lr, metrics.loss.min.")
+            return self._misplaced("and", "or", *follow, "the end")
+        words = {"show": ["','"], "order": ["asc", "desc", "','"], "limit": []}[before]
+        may_come = [*words, *follow, "the end"]
+        hint = self._hint(*words, *open_clauses)
+        where = "here" if len(may_come) > 1 else "at this place"
+        listed = f"{', '.join(may_come[:-1])} or {may_come[-1]}" if len(may_come) > 1 else may_come[0]
+        return mistake(self._text, token.at, f"{where} comes {listed}, not {self._shown()}.{hint}")
 
     def _unexpected_within(self, opens: Token) -> InvalidQuery:
         if self._token.kind is Kind.END:
@@ -363,7 +449,7 @@ class _Parser:
         if after_field and self._token.kind in {Kind.NUMBER, Kind.TEXT, Kind.DURATION}:
             return mistake(self._text, self._token.at, f"an operator such as = or < is missing before {self._shown()}.")
         may_come = ("a comparison", *may_come) if after_field else may_come
-        hint = self._hint("and", "or", "not", "in", "like", "between", "order", "limit")
+        hint = self._hint("and", "or", "not", "in", "like", "between", *_CLAUSES)
         return mistake(self._text, self._token.at, f"here comes {', '.join(may_come[:-1])} or {may_come[-1]}, not {self._shown()}.{hint}")
 
     def _hint(self, *words: str) -> str:
