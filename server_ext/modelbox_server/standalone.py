@@ -19,7 +19,7 @@ from tornado import web
 from tornado.httpserver import HTTPServer
 
 from modelbox.errors import ConfigError
-from modelbox.settings import DEFAULT_PORT, servers_folder
+from modelbox.settings import DEFAULT_PORT
 from modelbox_server.http.auth import TokenGate
 from modelbox_server.http.exchange import ExchangeHandler
 from modelbox_server.http.face import Face
@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 
     from modelbox_server.wiring import Services
 
-__all__ = ["StandaloneServer", "make_app", "serve"]
+__all__ = ["GRACE_S", "StandaloneServer", "make_app", "serve"]
+
+GRACE_S = 10.0
+"""How long requests may take to end when a server stops, unless it is told otherwise."""
 
 _BACKLOG = 128
-_GRACE_S = 10.0
 _IDLE_S = 600.0
 _WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  (compared with, never bound to by default)
 
@@ -59,6 +61,10 @@ class StandaloneServer:
         Names besides ``localhost`` and IP addresses under which callers may address this server.
     runtime_folder
         Where ``PORT.json`` (mode 0600) tells programs of the same user the url and the token; ``None`` tells nobody.
+    trust_same_user, needs_token
+        Who is let in without a token: see :class:`~modelbox_server.http.auth.TokenGate`.
+    grace_s
+        How long requests that are under way may take to end when the server stops.
     """
 
     def __init__(
@@ -70,12 +76,17 @@ class StandaloneServer:
         token: str | None = None,
         allowed_hosts: Collection[str] = (),
         runtime_folder: Path | None = None,
+        trust_same_user: bool = False,
+        needs_token: bool = True,
+        grace_s: float = GRACE_S,
     ) -> None:
         self.token = token or secrets.token_urlsafe(32)
         self.port = port
         self._host = host
         self._runtime_folder = runtime_folder
-        self._face = Face(open_services, TokenGate(self.token, allowed_hosts=allowed_hosts))
+        self._grace_s = grace_s
+        gate = TokenGate(self.token, allowed_hosts=allowed_hosts, trust_same_user=trust_same_user, needs_token=needs_token)
+        self._face = Face(open_services, gate)
         self._server: HTTPServer | None = None
 
     @property
@@ -105,10 +116,10 @@ class StandaloneServer:
             _write_private(self._runtime_path(self._runtime_folder), self._runtime_record())
 
     async def stop(self) -> None:
-        """Take no more connections, let requests that are under way end within ten seconds, and close the services."""
+        """Take no more connections, let requests that are under way end within the grace period, and close the services."""
         if self._server is not None:
             self._server.stop()
-            await self._face.drain(_GRACE_S)
+            await self._face.drain(self._grace_s)
             await self._server.close_all_connections()
         await self._face.close()
         if self._runtime_folder is not None:
@@ -129,21 +140,10 @@ class StandaloneServer:
             return
 
 
-def serve(
-    open_services: Callable[[], Services],
-    *,
-    host: str = "127.0.0.1",
-    port: int = DEFAULT_PORT,
-    token: str | None = None,
-    allowed_hosts: Collection[str] = (),
-    runtime_folder: Path | None = None,
-    on_start: Callable[[StandaloneServer], None] | None = None,
-) -> None:
-    """Serve until SIGTERM or SIGINT; takes the parameters of :class:`StandaloneServer`, and calls `on_start` once it listens."""
-    folder = servers_folder() if runtime_folder is None else runtime_folder
+def serve(server: StandaloneServer, *, on_start: Callable[[StandaloneServer], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, and call `on_start` once the server listens."""
 
     async def run() -> None:
-        server = StandaloneServer(open_services, host=host, port=port, token=token, allowed_hosts=allowed_hosts, runtime_folder=folder)
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

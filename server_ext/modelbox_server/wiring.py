@@ -1,7 +1,7 @@
 """The one place where services meet the stores that they work on: for Jupyter, for a standalone server, in process and in tests alike."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -26,7 +26,16 @@ from modelbox_server.service.versions import VersionsService
 from modelbox_server.storage.interfaces import BlobStore, MetadataStore, MetricsStore
 from modelbox_server.storage.registry import open_store
 
-__all__ = ["Services", "StorageSettings", "Stores", "build_services", "ephemeral_services", "local_services", "services_over"]
+__all__ = [
+    "Services",
+    "StorageSettings",
+    "Stores",
+    "build_services",
+    "ephemeral_services",
+    "local_services",
+    "passing_services",
+    "services_over",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +52,17 @@ class StorageSettings:
         ``integrated`` (SQLite) or ``inmemory``.
     artifact_storage
         ``filesystem``.
+    metadata_file, metrics_file, artifact_folder
+        Where these stores keep what they keep; in `folder` when left out.
     """
 
     folder: Path
     metadata_storage: str = "integrated"
     metrics_storage: str = "integrated"
     artifact_storage: str = "filesystem"
+    metadata_file: Path | None = None
+    metrics_file: Path | None = None
+    artifact_folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,20 +160,25 @@ def local_services(folder: Path, *, clock: Clock = now) -> Services:
 
 def ephemeral_services(*, clock: Clock = now) -> Services:
     """Return services that keep everything in memory, and bytes in a temporary folder that goes with them."""
+    return passing_services(StorageSettings(Path(), "ephemeral", "inmemory", "filesystem"), clock=clock)
+
+
+def passing_services(settings: StorageSettings, *, clock: Clock = now) -> Services:
+    """Return services over the stores that `settings` name, in a temporary folder that goes with them where they name no place."""
     cleanup = ExitStack()
     folder = Path(mkdtemp(prefix="modelbox-"))
     cleanup.callback(rmtree, folder, ignore_errors=True)
-    return _opened(StorageSettings(folder, "ephemeral", "inmemory", "filesystem"), clock, cleanup)
+    return _opened(replace(settings, folder=folder), clock, cleanup)
 
 
 def _opened(settings: StorageSettings, clock: Clock, cleanup: ExitStack) -> Services:
     """Open the stores; what is open already is closed again when the next one fails."""
     with cleanup:
-        metadata = open_store("metadata", settings.metadata_storage, settings.folder)
+        metadata = open_store("metadata", settings.metadata_storage, settings.folder, settings.metadata_file)
         cleanup.callback(metadata.close)
-        metrics = open_store("metrics", settings.metrics_storage, settings.folder)
+        metrics = open_store("metrics", settings.metrics_storage, settings.folder, settings.metrics_file)
         cleanup.callback(metrics.close)
-        blobs = open_store("artifacts", settings.artifact_storage, settings.folder)
+        blobs = open_store("artifacts", settings.artifact_storage, settings.folder, settings.artifact_folder)
         cleanup.callback(blobs.close)
         return _services_over(metadata, metrics, blobs, clock, cleanup.pop_all())
 

@@ -1,6 +1,7 @@
-"""The ``modelbox`` command: where runs go, whether the installation is sound, and sending what was left behind.
+"""The ``modelbox`` command: where runs go, whether the installation is sound, sending what was left behind, and a server of your own.
 
-Errors are one line on stderr; the exit code is that of the error's class (see :mod:`modelbox.errors`).
+Errors are one sentence on stderr, or a list of what is wrong with a file; the exit code is that of the error's class (see
+:mod:`modelbox.errors`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from modelbox.cli.doctor import diagnose
+from modelbox.cli.server import add_server, run_server
 from modelbox.cli.sync import add_sync, run_sync
 from modelbox.errors import ModelBoxError
 
@@ -30,11 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _doctor()
             case "sync":
                 return run_sync(options)
+            case "server":
+                return run_server(options)
             case _:
                 _parser().print_help()
                 return 0
     except ModelBoxError as error:
-        sys.stderr.write(f"modelbox: {' '.join(error.detail.splitlines())}\n")
+        sys.stderr.write(f"modelbox: {error.detail}\n")
         return error.exit_code
 
 
@@ -48,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--address", help="host:8085, a URL, or the folder of a local store; searched for when left out")
     commands.add_parser("doctor", help="check this installation")
     add_sync(commands)
+    add_server(commands)
     return parser
 
 

@@ -5,24 +5,28 @@ Every request goes through :meth:`Gate.admit` before anything of it is looked at
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import hashlib
 import hmac
 import ipaddress
+import os
 import re
 import time
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 from urllib.parse import urlsplit
 
 from modelbox.errors import Misdirected, PermissionDenied, RateLimited, Unauthenticated, shortened
+from modelbox_server.http.loopback import comes_from_program, owner_of_peer
 from modelbox_server.service.context import Caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from tornado import web
+    from tornado.http1connection import HTTP1Connection
 
 __all__ = ["Action", "Gate", "TokenGate", "bearer_token", "os_user"]
 
@@ -83,6 +87,11 @@ class TokenGate:
         The secret. Only its digest is kept.
     user
         Name of whoever holds the token.
+    trust_same_user
+        Let programs of the user that this server runs under in without a token when they call from this machine
+        (:mod:`modelbox_server.http.loopback` has the conditions).
+    needs_token
+        Whether there is a gate at all; without it, everybody who reaches the server is let in.
     allowed_hosts
         Host names besides ``localhost`` and IP addresses that this server answers to. Anything else could be a web page's own name that was
         pointed at this machine (DNS rebinding).
@@ -98,8 +107,12 @@ class TokenGate:
         *,
         user: str | None = None,
         allowed_hosts: Collection[str] = (),
+        trust_same_user: bool = False,
+        needs_token: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._trust_same_user = trust_same_user
+        self._needs_token = needs_token
         self._digest = _digest(token)
         self._user = os_user() if user is None else user
         self._allowed_hosts = {"localhost", *(host.lower() for host in allowed_hosts)}
@@ -122,6 +135,8 @@ class TokenGate:
             return Caller(name="", face="http", address=address)
         _check_origin(handler)
         token = bearer_token(handler)
+        if not token and (not self._needs_token or await self._is_same_user(handler)):
+            return Caller(name=self._user, face="http", address=address)
         if not hmac.compare_digest(_digest(token), self._digest):
             if token:
                 self._count_failure(address)
@@ -131,6 +146,13 @@ class TokenGate:
                 else "This needs a token: send 'Authorization: Bearer TOKEN'."
             )
         return Caller(name=self._user, face="http", address=address)
+
+    async def _is_same_user(self, handler: web.RequestHandler) -> bool:
+        if not self._trust_same_user or not comes_from_program(handler.request.headers):
+            return False
+        stream = cast("HTTP1Connection", handler.request.connection).stream
+        # The kernel's table of connections takes a millisecond or two to read.
+        return stream.socket is not None and await asyncio.to_thread(owner_of_peer, stream.socket) == os.getuid()
 
     def _check_host(self, header: str) -> None:
         match = _HOST.fullmatch(header)

@@ -66,18 +66,18 @@ BUILT_IN: Mapping[Role, Mapping[str, BuiltIn]] = MappingProxyType(
 
 
 @overload
-def open_store(role: Literal["metadata"], name: str, folder: Path) -> MetadataStore: ...
+def open_store(role: Literal["metadata"], name: str, folder: Path, place: Path | None = None) -> MetadataStore: ...
 
 
 @overload
-def open_store(role: Literal["metrics"], name: str, folder: Path) -> MetricsStore: ...
+def open_store(role: Literal["metrics"], name: str, folder: Path, place: Path | None = None) -> MetricsStore: ...
 
 
 @overload
-def open_store(role: Literal["artifacts"], name: str, folder: Path) -> BlobStore: ...
+def open_store(role: Literal["artifacts"], name: str, folder: Path, place: Path | None = None) -> BlobStore: ...
 
 
-def open_store(role: Role, name: str, folder: Path) -> Store:
+def open_store(role: Role, name: str, folder: Path, place: Path | None = None) -> Store:
     """Open the store that the settings name for a role.
 
     Parameters
@@ -88,6 +88,8 @@ def open_store(role: Role, name: str, folder: Path) -> Store:
         A built-in name, or one that another package registered.
     folder
         Where a store that keeps files puts them.
+    place
+        The file or folder that a built-in store is to take instead of its own in `folder`.
 
     Raises
     ------
@@ -101,7 +103,7 @@ def open_store(role: Role, name: str, folder: Path) -> Store:
         return _load(_registered(role, name))(folder)
     module, _, attribute = built_in.path.partition(":")
     make: Callable[..., Store] = getattr(import_module(module), attribute)
-    return make() if built_in.place is None else make(folder / built_in.place)
+    return make() if built_in.place is None else make(place or folder / built_in.place)
 
 
 def store_names(role: Role) -> list[str]:

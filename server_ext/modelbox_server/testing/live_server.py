@@ -37,7 +37,12 @@ class LiveServer:
 
 @contextmanager
 def live_server(
-    open_services: Callable[[], Services] | None = None, *, port: int = 0, token: str | None = None, runtime_folder: Path | None = None
+    open_services: Callable[[], Services] | None = None,
+    *,
+    port: int = 0,
+    token: str | None = None,
+    runtime_folder: Path | None = None,
+    trust_same_user: bool = False,
 ) -> Iterator[LiveServer]:
     """Serve until the ``with`` block ends, then stop gracefully and close the services.
 
@@ -51,8 +56,12 @@ def live_server(
         Token that it wants; a fresh one when left out. A server that comes back has the one that it had.
     runtime_folder
         Where to leave the runtime file by which clients find the server; nowhere when ``None``.
+    trust_same_user
+        Let programs of this user in without a token.
     """
-    server = StandaloneServer(open_services or _ephemeral, port=port, token=token, runtime_folder=runtime_folder)
+    server = StandaloneServer(
+        open_services or _ephemeral, port=port, token=token, runtime_folder=runtime_folder, trust_same_user=trust_same_user
+    )
     started = threading.Event()
     failures: list[BaseException] = []
     loop = asyncio.new_event_loop()

@@ -118,10 +118,10 @@ PROGRAM = """
 import sys
 from functools import partial
 from pathlib import Path
-from modelbox_server.standalone import serve
+from modelbox_server.standalone import StandaloneServer, serve
 from modelbox_server.wiring import local_services
 folder = Path(sys.argv[1])
-serve(partial(local_services, folder / "store"), port=0, runtime_folder=folder / "servers",
+serve(StandaloneServer(partial(local_services, folder / "store"), port=0, runtime_folder=folder / "servers"),
       on_start=lambda server: (folder / "started").write_text(server.url))
 """
 

@@ -1,0 +1,1 @@
+"""The configuration of a server that stands alone: one table of settings, from which everything else about them is made."""

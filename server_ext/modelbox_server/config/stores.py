@@ -1,0 +1,84 @@
+"""From a configuration to the services of a server."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelbox.errors import ConfigError, StorageError
+from modelbox_server.wiring import StorageSettings, passing_services
+
+if TYPE_CHECKING:
+    from modelbox_server.config.loading import ServerConfig
+    from modelbox_server.wiring import Services
+
+__all__ = ["check_storage", "configured_services"]
+
+_SETTINGS = {"metadata": "metadata_storage", "metrics": "metrics_storage", "artifacts": "artifact_storage"}
+
+
+def configured_services(config: ServerConfig) -> Services:
+    """Open the stores that a configuration names and return services over them.
+
+    What is ephemeral, and artifacts without a folder of their own, goes when the services are closed.
+
+    Raises
+    ------
+    ConfigError
+        A store is not there in this version.
+    StorageError, StorageUnavailable
+        A store cannot be opened, or its folder belongs to somebody else.
+    """
+    check_storage(config)
+    folder = _place(config, "artifact_storage_filesystem.base_dir")
+    if folder is not None:
+        _own(folder)
+    settings = StorageSettings(
+        Path(),
+        metadata_storage=config.text("metadata_storage"),
+        metrics_storage=config.text("metrics_storage"),
+        artifact_storage=config.text("artifact_storage"),
+        metadata_file=_place(config, "metadata_storage_integrated.path"),
+        metrics_file=_place(config, "metrics_storage_integrated.path"),
+        artifact_folder=folder,
+    )
+    return passing_services(settings)
+
+
+def check_storage(config: ServerConfig) -> None:
+    """Return if this version has the stores that a configuration names.
+
+    Raises
+    ------
+    ConfigError
+        It has not; the message names the setting and the values that there are.
+    """
+    from modelbox_server.storage.registry import store_names
+
+    missing = [
+        f"{setting}: {config.text(setting)!r} is not in this version, it has {', '.join(names)}."
+        for role, setting in _SETTINGS.items()
+        if config.text(setting) not in (names := store_names(role))  # type: ignore[arg-type]  # the keys above are roles
+    ]
+    if missing:
+        raise ConfigError("\n  ".join([f"{config.source} asks for what is not there:", *missing]))
+
+
+def _place(config: ServerConfig, setting: str) -> Path | None:
+    text = config.text(setting)
+    return Path(text).expanduser().absolute() if text else None
+
+
+def _own(folder: Path) -> None:
+    """Make a folder for this user alone, or refuse one that somebody else could have laid there, as anybody can below ``/tmp``."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise StorageError(f"The folder {folder} cannot be made ({error.strerror}): choose one that this user can write to.") from error
+    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid():
+        raise StorageError(
+            f"The folder {folder} is a link or belongs to another user, who could read and change your artifacts: choose another base_dir."
+        )

@@ -1,0 +1,195 @@
+"""The table of settings of ``modelbox server``: validation, help, documentation and the file of ``init-config`` are all made from it.
+
+A setting is found in this order: the environment variable ``MODELBOX_<SECTION>_<KEY>`` (:attr:`Setting.variable`), the file, the default.
+A text in the file may be ``"${NAME}"``, which stands for the environment variable `NAME`; a secret may instead stand in a file of its own,
+which ``<key>_file`` names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from modelbox.settings import DEFAULT_PORT
+
+__all__ = ["SECTIONS", "SETTINGS", "Kind", "Section", "Setting", "Value", "find_setting"]
+
+Kind: TypeAlias = Literal["text", "integer", "number", "boolean", "list of texts"]
+"""What a value is, in the words of messages."""
+
+Value: TypeAlias = str | int | float | bool | tuple[str, ...] | None
+"""A value of a setting; ``None`` where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table of the file.
+
+    Parameters
+    ----------
+    name
+        Its name; empty for the keys before the first table.
+    help
+        The comment above it.
+    needed_by
+        The setting and the value of it that need this section.
+    """
+
+    name: str
+    help: str
+    needed_by: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of the file.
+
+    Parameters
+    ----------
+    section, name
+        Where it stands.
+    kind
+        What its value is.
+    help
+        One sentence about it.
+    default
+        What holds when nothing is said; ``None`` together with `needed` where somebody has to say something.
+    template
+        What ``init-config`` writes; ``None`` leaves the key out of the file.
+    choices
+        The values that there are, when they can be listed.
+    least, most
+        Bounds of numbers.
+    needed
+        A section that is used has to have it.
+    secret
+        Never shown.
+    """
+
+    section: str
+    name: str
+    kind: Kind
+    help: str
+    default: Value = None
+    template: Value = None
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    needed: bool = False
+    secret: bool = False
+
+    @property
+    def path(self) -> str:
+        """Section and name with a dot between them."""
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that overrides it."""
+        return "MODELBOX_" + self.path.replace(".", "_").upper()
+
+
+SECTIONS = (
+    Section("", "Where ModelBox keeps artifacts, metadata and metrics, and where it listens."),
+    Section("artifact_storage_filesystem", "Artifacts as files in a folder, which may be on NFS.", ("artifact_storage", "filesystem")),
+    Section("artifact_storage_s3", "Artifacts in a bucket of S3 or of a service that speaks its protocol.", ("artifact_storage", "s3")),
+    Section("metadata_storage_integrated", "Metadata in one SQLite file.", ("metadata_storage", "integrated")),
+    Section("metadata_storage_postgres", "Metadata in PostgreSQL.", ("metadata_storage", "postgres")),
+    Section("metadata_storage_mysql", "Metadata in MySQL or MariaDB.", ("metadata_storage", "mysql")),
+    Section("metrics_storage_integrated", "Metrics in one SQLite file.", ("metrics_storage", "integrated")),
+    Section("metrics_storage_timescaledb", "Metrics in TimescaleDB.", ("metrics_storage", "timescaledb")),
+    Section("auth", "Who may call."),
+)
+"""The tables of the file, in their order."""
+
+
+def _database(section: str, host: str, port: int, username: str, dbname: str) -> tuple[Setting, ...]:
+    """Return the settings that every database has, with what the configuration of 2022 says of them."""
+    return (
+        Setting(section, "host", "text", "Name or address of the database server.", template=host, needed=True),
+        Setting(section, "port", "integer", "Its port.", default=port, template=port, least=1, most=65535),
+        Setting(section, "username", "text", "Who to connect as.", template=username, needed=True),
+        Setting(section, "password", "text", "The password of that user.", default="", template="foo", secret=True),
+        Setting(section, "dbname", "text", "The database to use.", template=dbname, needed=True),
+    )
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "", "artifact_storage", "text", "Where the bytes of artifacts are kept.", "filesystem", "filesystem", choices=("filesystem", "s3")
+    ),
+    Setting(
+        "",
+        "metadata_storage",
+        "text",
+        "Where everything but points and bytes is kept; what is ephemeral is gone when the server stops.",
+        "ephemeral",
+        "ephemeral",
+        choices=("ephemeral", "integrated", "postgres", "mysql"),
+    ),
+    Setting(
+        "",
+        "metrics_storage",
+        "text",
+        "Where the points of metrics are kept.",
+        "inmemory",
+        "inmemory",
+        choices=("inmemory", "integrated", "timescaledb"),
+    ),
+    Setting(
+        "",
+        "listen_addr",
+        "text",
+        "Host and port to listen on; without a host, on every address of this machine.",
+        f":{DEFAULT_PORT}",
+        f":{DEFAULT_PORT}",
+    ),
+    Setting("", "shutdown_grace_s", "number", "Seconds that calls which are under way get to end when the server stops.", 10.0, least=0),
+    Setting(
+        "",
+        "allowed_hosts",
+        "list of texts",
+        "Names besides localhost and IP addresses under which callers may address this server.",
+        (),
+    ),
+    Setting(
+        "artifact_storage_filesystem",
+        "base_dir",
+        "text",
+        "The folder; it is made, for this user alone, when it is not there.",
+        template="/tmp/modelboxblobs",  # noqa: S108  (the file of 2022 says so; the store refuses a folder of somebody else)
+        needed=True,
+    ),
+    Setting("artifact_storage_s3", "region", "text", "The region of the bucket.", template="us-east-1", needed=True),
+    Setting("artifact_storage_s3", "bucket", "text", "The bucket.", template="modelbox-artifacts", needed=True),
+    Setting("metadata_storage_integrated", "path", "text", "The file.", template="/tmp/modelbox.dat", needed=True),  # noqa: S108  (as above)
+    *_database("metadata_storage_postgres", "172.17.0.3", 5432, "postgres", "modelbox"),
+    *_database("metadata_storage_mysql", "172.17.0.2", 3306, "root", "modelbox"),
+    Setting("metrics_storage_integrated", "path", "text", "The file.", needed=True),
+    *_database("metrics_storage_timescaledb", "172.17.0.4", 5432, "postgres", "modelbox_metrics"),
+    Setting(
+        "auth",
+        "mode",
+        "text",
+        "Whether callers need a token. Without one, the server may only listen on the loopback address.",
+        "token",
+        choices=("token", "none"),
+    ),
+    Setting("auth", "allow_open_network", "boolean", "Allow mode none on an address that other machines can reach.", False),
+    Setting("auth", "token", "text", "The token; a random one at every start when left out.", None, secret=True),
+    Setting(
+        "auth",
+        "trust_same_user_loopback",
+        "boolean",
+        "Let programs of the same user on this machine call without a token, as the SDK of 2022 does.",
+        True,
+    ),
+)
+"""Every setting, in the order of the file."""
+
+_BY_PATH = {setting.path: setting for setting in SETTINGS}
+
+
+def find_setting(path: str) -> Setting:
+    """Return a setting by its path, such as ``"auth.mode"``."""
+    return _BY_PATH[path]

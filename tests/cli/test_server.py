@@ -1,0 +1,151 @@
+"""``modelbox server``: a configuration is written, checked and served."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import modelbox
+from modelbox.cli.main import main
+from modelbox.settings import servers_folder
+from modelbox.testing.fixtures import clean_modelbox_environment
+
+__all__ = ["clean_modelbox_environment"]
+
+
+@pytest.fixture(autouse=True)
+def _own_home(clean_modelbox_environment: object) -> None:
+    """Use the clean environment everywhere."""
+
+
+def test_init_config_writes_a_private_file_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "box.toml"
+    assert main(["server", "init-config", "--path", str(path)]) == 0
+    assert capsys.readouterr().out == f"config written to path: {path}\n"
+    assert tomllib.loads(path.read_text())["listen_addr"] == ":8085"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_init_config_replaces_nothing_unless_it_is_forced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "box.toml"
+    path.write_text("mine = 1")
+    assert main(["server", "init-config", "--path", str(path)]) == 6
+    assert "--force" in capsys.readouterr().err
+    assert path.read_text() == "mine = 1"
+    assert main(["server", "init-config", "--path", str(path), "--force"]) == 0
+    assert "listen_addr" in path.read_text()
+
+
+def test_init_config_that_fails_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["server", "init-config", "--path", str(tmp_path / "none" / "box.toml")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_check_config_shows_what_holds_and_no_secret(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "box.toml"
+    main(["server", "init-config", "--path", str(path)])
+    capsys.readouterr()
+    assert main(["server", "check-config", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert 'metadata_storage = "ephemeral"' in out
+    assert "foo" not in out
+
+
+@pytest.mark.parametrize("command", [["check-config"], ["start", "-config-path"], ["start", "--config-path"]])
+def test_mistakes_are_told_all_at_once(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "box.toml"
+    path.write_text('listen_addr = 5\nmetadata_storage = "sqlite"\n[artifact_storage_filesystem]\nbase_dir = "/x"\n')
+    assert main(["server", *command, str(path)]) == 2
+    err = capsys.readouterr().err
+    assert "listen_addr: expected a text, got 5." in err
+    assert "metadata_storage: got 'sqlite'." in err
+
+
+def test_a_storage_that_this_version_lacks_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "box.toml"
+    main(["server", "init-config", "--path", str(path)])
+    path.write_text(path.read_text().replace('"filesystem"', '"s3"', 1))
+    assert main(["server", "start", "--config-path", str(path)]) == 2
+    assert "artifact_storage: 's3' is not in this version, it has filesystem." in capsys.readouterr().err
+
+
+def test_a_folder_that_somebody_else_could_have_laid_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "blobs").symlink_to(tmp_path / "elsewhere")
+    path = tmp_path / "box.toml"
+    path.write_text(f'listen_addr = "127.0.0.1:0"\n[artifact_storage_filesystem]\nbase_dir = "{tmp_path / "blobs"}"\n')
+    assert main(["server", "start", "--config-path", str(path)]) == 1
+    assert "is a link or belongs to another user" in capsys.readouterr().err
+
+
+def test_token_without_a_server_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["server", "token", "--port", "9"]) == 5
+    assert "No server of yours runs on port 9" in capsys.readouterr().err
+
+
+@contextmanager
+def running(path: Path, flag: str = "-config-path") -> Iterator[dict[str, str]]:
+    """Run a server in a process of its own and yield what its runtime file says."""
+    servers = servers_folder()
+    command = [sys.executable, "-m", "modelbox.cli.main", "server", "start", flag, str(path)]
+    with (path.parent / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        until_s = time.monotonic() + 60
+        while not (found := list(servers.glob("*.json"))):
+            assert process.poll() is None, (path.parent / "log").read_text()
+            assert time.monotonic() < until_s
+            time.sleep(0.02)
+        yield json.loads(found[0].read_text())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert list(servers.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", ["-config-path", "--config-path"])
+def test_a_server_starts_from_the_file_of_init_config_and_needs_no_set_up(flag: str, tmp_path: Path) -> None:
+    path = tmp_path / "box.toml"
+    main(["server", "init-config", "--path", str(path)])
+    blobs = tmp_path / "blobs"
+    path.write_text(path.read_text().replace('":8085"', '"127.0.0.1:0"').replace("/tmp/modelboxblobs", str(blobs)))  # noqa: S108
+    with running(path, flag) as record:
+        port = record["url"].rpartition(":")[2]
+        assert main(["server", "token", "--port", port]) == 0
+        with modelbox.ModelBox(f"127.0.0.1:{port}") as box, box.start("demo") as run:
+            run.log(loss=0.5)
+            (tmp_path / "model.bin").write_bytes(b"weights")
+            run.upload_artifact(tmp_path / "model.bin")
+        assert box.where.kind == "server"
+    log = (tmp_path / "log").read_text()
+    assert "ModelBox listens at http://127.0.0.1:" in log
+    assert record["token"] not in log
+    assert blobs.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_integrated_is_there_after_a_restart_and_what_is_ephemeral_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "box.toml"
+    lines = ['listen_addr = "127.0.0.1:0"', 'metadata_storage = "integrated"', 'metrics_storage = "integrated"', "[auth]", 'mode = "none"']
+    lines += [
+        f'[artifact_storage_filesystem]\nbase_dir = "{tmp_path / "blobs"}"',
+        f'[metadata_storage_integrated]\npath = "{tmp_path}/m.db"',
+    ]
+    path.write_text("\n".join([*lines, f'[metrics_storage_integrated]\npath = "{tmp_path}/p.db"']))
+    with running(path) as record, modelbox.ModelBox(record["url"]) as box, box.start("kept") as run:
+        run.log(loss=0.5)
+    with running(path) as record, modelbox.ModelBox(record["url"]) as box:
+        (again,) = box.experiments()
+        assert (again.name, again.id) == ("kept", run.id)
+        assert again.all_metrics()["loss"][0].value == 0.5
+    path.write_text(path.read_text().replace('metadata_storage = "integrated"', 'metadata_storage = "ephemeral"'))
+    with running(path) as record, modelbox.ModelBox(record["url"]) as box:
+        assert box.experiments() == []
