@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -31,7 +31,7 @@ from modelbox_server.service.context import Caller
 from modelbox_server.storage.interfaces import BatchKey
 from modelbox_server.wiring import Services, local_services
 
-__all__ = ["EmbeddedTransport", "open_embedded"]
+__all__ = ["Content", "EmbeddedTransport", "open_embedded"]
 
 Q = TypeVar("Q")
 B = TypeVar("B")
@@ -42,6 +42,14 @@ _CHUNK_BYTES = 1 << 20
 
 # msgspec would turn these into text silently. Where a message has a field of such a type they are right, elsewhere they are refused.
 _NO_JSON = (bytes, bytearray, memoryview, date, datetime, time, timedelta, Decimal, UUID)
+
+
+class Content(Protocol):
+    """Bytes to keep: what binary files of Python have of themselves."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Read the next bytes into `buffer` and return how many there were; none at the end."""
+        ...
 
 
 class EmbeddedTransport:
@@ -78,11 +86,12 @@ class EmbeddedTransport:
         """Read points as numpy columns, ordered by (step, wall clock)."""
         return self._services.metrics.read(self._caller, _as_sent(query, "query"))
 
-    def upload(self, object_id: str, query: ArtifactUploadQuery, content: BinaryIO) -> ArtifactRecord:
+    def upload(self, object_id: str, query: ArtifactUploadQuery, content: Content) -> ArtifactRecord:
         """Store the rest of `content` as an artifact of the object."""
+        buffer = memoryview(bytearray(_CHUNK_BYTES))
         with self._services.artifacts.begin_upload(self._caller, object_id, _as_sent(query, "query")) as upload:
-            while chunk := content.read(_CHUNK_BYTES):
-                upload.write(chunk)
+            while count := content.readinto(buffer):
+                upload.write(buffer[:count])
             return upload.commit()
 
     def download(self, artifact_id: str, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:

@@ -290,8 +290,8 @@ def _track_artifacts(call: Call[m.Empty, m.TrackArtifacts]) -> m.Page[ArtifactRe
 
 
 @_carries_out(routes.GET_ARTIFACT)
-def _get_artifact(call: Call[m.Empty, None]) -> ArtifactRecord:
-    return call.services.artifacts.get(call.caller, call.path["artifact_id"])
+def _get_artifact(call: Call[m.ArtifactQuery, None]) -> ArtifactRecord:
+    return call.services.artifacts.get(call.caller, call.path["artifact_id"], call.query)
 
 
 @_carries_out(routes.DELETE_ARTIFACT)

@@ -163,7 +163,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 
     def disturbed(self: SteadyFile, buffer: bytearray) -> int:
         reads.append(1)
-        if len(reads) == 6:  # the second pass, in the middle of the upload
+        if len(reads) == 2:  # in the middle of the upload
             match change:
                 case "grow":
                     with path.open("ab") as file:
@@ -177,7 +177,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     monkeypatch.setattr(SteadyFile, "readinto", disturbed)
     with pytest.raises(ChecksumMismatch, match="changed while it was read"):
         run.upload_artifact(path)
-    assert len(reads) >= 6
+    assert len(reads) >= 2
     assert run.artifacts == []
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from modelbox.entities.ids import random_id
 from modelbox.entities.records import ArtifactRecord, ArtifactStorage, FileType
@@ -20,8 +21,10 @@ from modelbox.errors import (
     StorageUnavailable,
 )
 from modelbox.wire.messages import (
+    ArtifactQuery,
     ArtifactsQuery,
     ArtifactUploadQuery,
+    ChangesQuery,
     ExperimentCreate,
     ModelCreate,
     ModelVersionCreate,
@@ -34,6 +37,8 @@ from modelbox_server.wiring import Services
 
 NULS = bytes(100_000)
 NULS_MD5 = "0019d23bef56a136a1891211d7007f6f"
+LARGE_BYTES = (32 << 20) + 1
+"""From here on uploads go without an MD5 that nobody declared."""
 
 
 @pytest.fixture
@@ -83,7 +88,7 @@ def test_bytes_come_back_with_their_digests(services: Services, caller: Caller, 
     assert record.sha256 == hashlib.sha256(content).hexdigest()
     assert record.md5 == hashlib.md5(content, usedforsecurity=False).hexdigest()
     assert download(services, caller, record.id) == content
-    assert services.artifacts.get(caller, record.id) == record
+    assert services.artifacts.get(caller, record.id, ArtifactQuery()) == record
 
 
 def test_an_empty_file_is_a_file(services: Services, caller: Caller, experiment: str) -> None:
@@ -120,6 +125,30 @@ def test_other_bytes_under_the_same_name_leave_the_first_in_place(services: Serv
     assert first.id != second.id
     assert download(services, caller, first.id) == b"1"
     assert len(names(services, caller, experiment, "a")) == 2
+
+
+def test_the_md5_of_a_large_file_is_made_when_it_is_asked_for(services: Services, caller: Caller, experiment: str) -> None:
+    content = bytes(LARGE_BYTES)
+    record = upload(services, caller, experiment, content, size_bytes=len(content))
+    assert record.md5 == ""
+    assert services.artifacts.get(caller, record.id, ArtifactQuery()) == record
+    changes = services.changes.list(caller, ChangesQuery(limit=1000)).items
+    asked = services.artifacts.get(caller, record.id, ArtifactQuery(md5=True))
+    assert asked.md5 == hashlib.md5(content, usedforsecurity=False).hexdigest()
+    assert services.artifacts.get(caller, record.id, ArtifactQuery()) == asked
+    assert services.changes.list(caller, ChangesQuery(limit=1000)).items == changes
+
+
+def test_a_large_file_is_one_artifact_with_and_without_its_md5(services: Services, caller: Caller, experiment: str) -> None:
+    content = bytes(LARGE_BYTES)
+    size, md5 = len(content), hashlib.md5(content, usedforsecurity=False).hexdigest()
+    plain = upload(services, caller, experiment, content, "plain first", size_bytes=size)
+    again = upload(services, caller, experiment, content, "plain first", size_bytes=size, md5=md5)
+    assert again == replace(plain, md5=md5, updated_at=again.updated_at)
+    declared = upload(services, caller, experiment, content, "declared first", size_bytes=size, md5=md5)
+    assert declared.md5 == md5
+    assert upload(services, caller, experiment, content, "declared first", size_bytes=size) == declared
+    assert names(services, caller, experiment) == ["declared first", "plain first"]
 
 
 def test_leaving_without_commit_leaves_nothing(services: Services, caller: Caller, experiment: str) -> None:

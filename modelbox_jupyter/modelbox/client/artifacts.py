@@ -7,13 +7,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, cast, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from modelbox.client.files import digests_of, files_below, open_steady, save_verified, target_path
 from modelbox.entities.records import ArtifactRecord, ArtifactStorage, FileType
-from modelbox.errors import ChecksumMismatch, InvalidRequest, NoContent, NotFound, shortened
+from modelbox.errors import InvalidRequest, NoContent, NotFound, shortened
 from modelbox.wire import routes
-from modelbox.wire.messages import ArtifactsQuery, ArtifactUploadQuery, TrackArtifacts, TrackedFile
+from modelbox.wire.messages import ArtifactQuery, ArtifactsQuery, ArtifactUploadQuery, TrackArtifacts, TrackedFile
 
 if TYPE_CHECKING:
     from modelbox.client.session import Session
@@ -61,7 +61,12 @@ class Artifact:
 
     @property
     def checksum(self) -> str:
-        """MD5 in hex, as in 2022; ``record.sha256`` is the one that downloads are verified with."""
+        """MD5 in hex, as in 2022; ``record.sha256`` is the one that downloads are verified with.
+
+        Large uploads go without: the store then makes it when it is first asked for here, at some 500 MB per second.
+        """
+        if not self.record.md5 and self.record.storage is ArtifactStorage.UPLOADED:
+            self.record = self._session.call(routes.GET_ARTIFACT, path={"artifact_id": self.id}, query=ArtifactQuery(md5=True))
         return self.record.md5
 
     def download(self, path: PathLike | None = None, *, overwrite: bool = False) -> Path:
@@ -184,16 +189,8 @@ class ArtifactsMixin:
 
     def _upload(self, name: str, path: Path, file_type: FileType, *, follow_symlinks: bool) -> Artifact:
         with open_steady(path, follow_symlinks=follow_symlinks) as file:
-            digests = digests_of(file, with_md5=False)
-            query = ArtifactUploadQuery(
-                name=name, file_type=file_type, media_type=_media_type(name), sha256=digests.sha256, size_bytes=digests.size_bytes
-            )
-            try:
-                record = self._session.transport.upload(self._id, query, cast(BinaryIO, file))
-            except ChecksumMismatch as error:
-                raise ChecksumMismatch(
-                    f"{path} changed while it was read, so nothing was stored: upload it when it is complete."
-                ) from error
+            query = ArtifactUploadQuery(name=name, file_type=file_type, media_type=_media_type(name), size_bytes=file.size_bytes)
+            record = self._session.transport.upload(self._id, query, file)
         return Artifact(self._session, record)
 
     def track_artifacts(
@@ -220,7 +217,7 @@ class ArtifactsMixin:
             label_of_one = name if len(listed) == 1 else None
             for label, local in _named_files(path, label_of_one, recursive=recursive, follow_symlinks=follow_symlinks):
                 with open_steady(local, follow_symlinks=follow_symlinks) as file:
-                    digests = digests_of(file, with_md5=True)
+                    digests = digests_of(file)
                 files.append(
                     TrackedFile(
                         name=label,

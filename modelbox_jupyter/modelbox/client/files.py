@@ -121,18 +121,17 @@ def _kind(mode: int) -> str:
     return next((name for test, name in kinds if test(mode)), "special file")
 
 
-def digests_of(file: SteadyFile, *, with_md5: bool) -> Digests:
-    """Read `file` to its end and return what it holds; `md5` is empty unless asked for. The file is at its start afterwards."""
+def digests_of(file: SteadyFile) -> Digests:
+    """Read `file` to its end and return what it holds. The file is at its start afterwards."""
     sha256, md5, size_bytes = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     buffer = memoryview(bytearray(_CHUNK_BYTES))
     file.seek(0)
     while count := file.readinto(buffer):
         sha256.update(buffer[:count])
-        if with_md5:
-            md5.update(buffer[:count])
+        md5.update(buffer[:count])
         size_bytes += count
     file.seek(0)
-    return Digests(size_bytes, sha256.hexdigest(), md5.hexdigest() if with_md5 else "")
+    return Digests(size_bytes, sha256.hexdigest(), md5.hexdigest())
 
 
 def files_below(folder: Path, *, follow_symlinks: bool = False) -> Iterator[tuple[str, Path]]:

@@ -7,12 +7,13 @@ goes to the address that was named, and nowhere else.
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode, urljoin
 
 import msgspec
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from modelbox.client.address import ServerAddress
+    from modelbox.client.transport import Content
     from modelbox.entities.records import ArtifactRecord
     from modelbox.entities.series import SeriesBlock
     from modelbox.wire.routes import Route
@@ -121,16 +123,23 @@ class HttpTransport:
         with self._exchange("POST", _target(routes.READ_METRICS, None, None), wire_json.encode(query), headers) as response:
             return blocks_from_arrow(response.read())
 
-    def upload(self, object_id: str, query: ArtifactUploadQuery, content: BinaryIO) -> ArtifactRecord:
-        """Store the rest of `content` as an artifact of the object, without ever holding it in memory."""
+    def upload(self, object_id: str, query: ArtifactUploadQuery, content: Content) -> ArtifactRecord:
+        """Store the rest of `content` as an artifact of the object, without ever holding it in memory.
+
+        It is read once: its SHA-256, unless the query has one, is made on the way and follows it.
+        """
         begin = content.tell()
         size_bytes = query.size_bytes
         if size_bytes is None:
             size_bytes = content.seek(0, 2) - begin
         content.seek(begin)
-        headers = {"Accept": _JSON, "Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
+        follows = query.sha256 is None
+        if follows:
+            query = msgspec.structs.replace(query, size_bytes=size_bytes, sha256_follows=True)
+        body = _FileBody(content, begin, size_bytes, digest_follows=follows)
+        headers = {"Accept": _JSON, "Content-Type": "application/octet-stream", "Content-Length": str(body.length_bytes)}
         target = _target(routes.UPLOAD_ARTIFACT, {"object_id": object_id}, query)
-        with self._exchange("PUT", target, _Content(content, begin, size_bytes), headers) as response:
+        with self._exchange("PUT", target, body, headers) as response:
             return wire_json.decode_trusted(response.read(), routes.UPLOAD_ARTIFACT.response)
 
     def download(self, artifact_id: str, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -154,7 +163,7 @@ class HttpTransport:
 
     @contextmanager
     def _exchange(
-        self, method: str, target: str, body: bytes | _Content | None, headers: Mapping[str, str]
+        self, method: str, target: str, body: bytes | _FileBody | None, headers: Mapping[str, str]
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request and yield its answer if that is a success; raise what went wrong otherwise."""
         connection, response = self._send(method, target, body, {**self._headers, **headers})
@@ -177,7 +186,7 @@ class HttpTransport:
                 connection.close()
 
     def _send(
-        self, method: str, target: str, body: bytes | _Content | None, headers: Mapping[str, str]
+        self, method: str, target: str, body: bytes | _FileBody | None, headers: Mapping[str, str]
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         for last_try in (False, True):
             try:
@@ -225,24 +234,45 @@ class HttpTransport:
         return error_for_code(problem.code)(problem.detail, field=problem.field, limit=problem.limit, retry_after_s=wait_s)
 
 
-class _Content:
-    """A body that is read from a file, from the same place again when it has to be sent twice."""
+class _FileBody:
+    """A body that is read from a file, from the same place again when it has to be sent twice, with its digest behind it if wanted."""
 
-    def __init__(self, file: IO[bytes], begin: int, size_bytes: int) -> None:
-        self._file, self._begin, self._size_bytes = file, begin, size_bytes
+    def __init__(self, content: Content, begin: int, size_bytes: int, *, digest_follows: bool) -> None:
+        self._content, self._begin, self._size_bytes, self._digest_follows = content, begin, size_bytes, digest_follows
 
-    def chunks(self) -> Iterator[bytes]:
-        self._file.seek(self._begin)
+    @property
+    def length_bytes(self) -> int:
+        """Return the length of the body."""
+        return self._size_bytes + (hashlib.sha256().digest_size if self._digest_follows else 0)
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """Yield the body piece by piece; each is good until the next is asked for."""
+        if not self._digest_follows:
+            yield from self._pieces()
+            return
+        from concurrent.futures import ThreadPoolExecutor  # only who uploads waits for it
+
+        digest = hashlib.sha256()
+        with ThreadPoolExecutor(1, thread_name_prefix="modelbox-digest") as helper:
+            for piece in self._pieces():
+                hashing = helper.submit(digest.update, piece)
+                yield piece
+                hashing.result()
+        yield digest.digest()
+
+    def _pieces(self) -> Iterator[memoryview]:
+        self._content.seek(self._begin)
         left = self._size_bytes
+        buffer = memoryview(bytearray(min(left, _CHUNK_BYTES)))
         while left:
             try:
-                chunk = self._file.read(min(left, _CHUNK_BYTES))
+                count = self._content.readinto(buffer[: min(left, _CHUNK_BYTES)])
             except OSError as error:
                 raise InvalidRequest(f"The file could not be read to its end ({error.strerror}): nothing was stored.") from error
-            if not chunk:
+            if not count:
                 raise ChecksumMismatch(f"The file ended {left} bytes early: it changed while it was read, and nothing was stored.")
-            left -= len(chunk)
-            yield chunk
+            left -= count
+            yield buffer[:count]
 
 
 def answers(address: ServerAddress, *, timeout_s: float = 1.5) -> bool:
@@ -259,9 +289,9 @@ def answers(address: ServerAddress, *, timeout_s: float = 1.5) -> bool:
 
 
 def _one_exchange(
-    connection: http.client.HTTPConnection, method: str, target: str, body: bytes | _Content | None, headers: Mapping[str, str]
+    connection: http.client.HTTPConnection, method: str, target: str, body: bytes | _FileBody | None, headers: Mapping[str, str]
 ) -> http.client.HTTPResponse:
-    if not isinstance(body, _Content):
+    if not isinstance(body, _FileBody):
         connection.request(method, target, body=body, headers=dict(headers))
         return connection.getresponse()
     connection.putrequest(method, target, skip_accept_encoding=True)

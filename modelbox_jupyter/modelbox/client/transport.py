@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,11 +18,27 @@ if TYPE_CHECKING:
     from modelbox.wire.messages import AppendResult, ArtifactUploadQuery, MetricsQuery
     from modelbox.wire.routes import Route
 
-__all__ = ["Transport", "local_transport"]
+__all__ = ["Content", "Transport", "local_transport"]
 
 Q = TypeVar("Q")
 B = TypeVar("B")
 R = TypeVar("R")
+
+
+class Content(Protocol):
+    """Bytes to send: what binary files of Python have of themselves."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Read the next bytes into `buffer` and return how many there were; none at the end."""
+        ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Move to a place and return it."""
+        ...
+
+    def tell(self) -> int:
+        """Return the current place."""
+        ...
 
 
 class Transport(Protocol):
@@ -48,8 +64,11 @@ class Transport(Protocol):
         """Read points as numpy columns, ordered by (step, wall clock)."""
         ...
 
-    def upload(self, object_id: str, query: ArtifactUploadQuery, content: BinaryIO) -> ArtifactRecord:
-        """Store the rest of `content` as an artifact of the object."""
+    def upload(self, object_id: str, query: ArtifactUploadQuery, content: Content) -> ArtifactRecord:
+        """Store the rest of `content` as an artifact of the object: the bytes that were read, or nothing.
+
+        `content` is read once, or from the same place again.
+        """
         ...
 
     def download(self, artifact_id: str, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from modelbox.client.transport import Transport
+    from modelbox.client.transport import Content, Transport
     from modelbox.entities.records import ArtifactRecord
     from modelbox.entities.series import SeriesBlock
     from modelbox.errors import ModelBoxError
@@ -80,7 +80,7 @@ class FaultyTransport:
         self._check()
         return self._inner.read_metrics(query)
 
-    def upload(self, object_id: str, query: ArtifactUploadQuery, content: BinaryIO) -> ArtifactRecord:
+    def upload(self, object_id: str, query: ArtifactUploadQuery, content: Content) -> ArtifactRecord:
         """Store the rest of `content` as an artifact of the object."""
         self._check()
         return self._inner.upload(object_id, query, content)

@@ -411,7 +411,11 @@ class TrackArtifacts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ArtifactUploadQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Label and declared properties of the bytes that follow; a declared digest or size that is wrong refuses them."""
+    """Label and declared properties of the bytes that follow; a declared digest or size that is wrong refuses them.
+
+    A sender who reads the bytes only once learns their digest last: with `sha256_follows` the body is `size_bytes` of content and then
+    the 32 bytes of its SHA-256.
+    """
 
     name: str
     file_type: FileType = FileType.UNDEFINED
@@ -419,6 +423,13 @@ class ArtifactUploadQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sha256: str | None = None
     md5: str | None = None
     size_bytes: int | None = None
+    sha256_follows: Annotated[bool, Meta(description="The body ends with the 32 bytes of the SHA-256 of the content before.")] = False
+
+
+class ArtifactQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much to tell of an artifact."""
+
+    md5: Annotated[bool, Meta(description="Make the MD5 now if the upload, being a large one, went without.")] = False
 
 
 class ArtifactsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

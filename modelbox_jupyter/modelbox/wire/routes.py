@@ -211,7 +211,7 @@ UPLOAD_ARTIFACT: Route[m.ArtifactUploadQuery, None, ArtifactRecord] = Route(
     "write",
     "upload",
 )
-GET_ARTIFACT = _read("get_artifact", "/artifacts/{artifact_id}", m.Empty, ArtifactRecord, "Get the record of an artifact")
+GET_ARTIFACT = _read("get_artifact", "/artifacts/{artifact_id}", m.ArtifactQuery, ArtifactRecord, "Get the record of an artifact")
 DOWNLOAD_ARTIFACT: Route[m.Empty, None, ArtifactRecord] = Route(
     "download_artifact",
     "GET",

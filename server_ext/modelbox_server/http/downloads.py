@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from modelbox.entities.records import ArtifactStorage
 from modelbox.errors import RangeNotSatisfiable
-from modelbox.wire.messages import Empty
+from modelbox.wire.messages import ArtifactQuery, Empty
 from modelbox.wire.routes import GET_ARTIFACT
 from modelbox_server import operations
 from modelbox_server.http.exchange import Exchange
@@ -77,7 +78,7 @@ class DownloadExchange(Exchange):
 
     def _record(self) -> ArtifactRecord:
         handler = self.handler
-        return operations.run(handler.face.services(), handler.caller, GET_ARTIFACT, handler.path_kwargs, Empty(), None)
+        return operations.run(handler.face.services(), handler.caller, GET_ARTIFACT, handler.path_kwargs, ArtifactQuery(), None)
 
     def _open(self, start: int, stop: int) -> bytes:
         """Open the content and return its first piece, so that an error of either still has a status of its own."""
@@ -89,8 +90,12 @@ class DownloadExchange(Exchange):
     async def _send(self, first: bytes) -> None:
         piece = first
         while piece:
-            await self.handler.send_piece(piece)
-            piece = await self.handler.face.run(next, self._chunks, b"")
+            # The next one is read and hashed while this one is sent.
+            coming = asyncio.ensure_future(self.handler.face.run(next, self._chunks, b""))
+            try:
+                await self.handler.send_piece(piece)
+            finally:
+                piece = await coming
 
     async def abandon(self) -> None:
         """Close the file of a reader that went away."""

@@ -17,17 +17,20 @@ from modelbox.entities.ids import file_id, salted_id
 from modelbox.entities.names import checked_artifact_name
 from modelbox.entities.records import ArtifactRecord, ArtifactStorage, ChangeKind, ObjectRef
 from modelbox.errors import BlobMissing, ChecksumMismatch, InvalidRequest, NoContent, NotFound, RangeNotSatisfiable, shortened
-from modelbox.wire.messages import ArtifactsQuery, ArtifactUploadQuery, Deleted, Page, TrackArtifacts, TrackedFile
+from modelbox.wire.messages import ArtifactQuery, ArtifactsQuery, ArtifactUploadQuery, Deleted, Page, TrackArtifacts, TrackedFile
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.checks import checked_count, checked_digest, checked_media_type, checked_prose, checked_size
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.objects import Erased, Objects, artifact_ref, resolve
 from modelbox_server.service.paging import page_of
+from modelbox_server.storage.blobs.digests import beside
 from modelbox_server.storage.interfaces import BlobInfo, BlobStore, BlobWriter, Condition, MetadataStore, MetadataTransaction, Order
 
 __all__ = ["ArtifactContent", "ArtifactUpload", "ArtifactsService"]
 
 _MAX_FILES = 10_000
+_MD5_UP_TO_BYTES = 32 << 20
+"""Larger uploads get their MD5 only when it is declared, or asked for: it would take most of the time of an upload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +118,21 @@ class ArtifactsService:
             resolve(tx, object_id)
             return page_of(tx, ArtifactRecord, where, order=Order("name"), limit=query.limit, page_token=query.page_token)
 
-    def get(self, caller: Caller, artifact_id: str) -> ArtifactRecord:
-        """Return the record of one artifact."""
+    def get(self, caller: Caller, artifact_id: str, query: ArtifactQuery) -> ArtifactRecord:
+        """Return the record of one artifact; its MD5 is made now, and kept, if the query asks for it and the upload went without."""
         del caller
         with self._metadata.read() as tx:
-            return _require(tx, artifact_id)
+            record = _require(tx, artifact_id)
+        if not query.md5 or record.md5 or record.content is None:
+            return record
+        digest = hashlib.md5(usedforsecurity=False)
+        for chunk in _verified(self._blobs.read(record.content), record):
+            digest.update(chunk)
+        with self._metadata.write() as tx:
+            # Nobody changed the artifact: this was true of it all the time.
+            record = msgspec.structs.replace(_require(tx, artifact_id), md5=digest.hexdigest())
+            tx.put([record])
+        return record
 
     def open(self, caller: Caller, artifact_id: str, start: int = 0, stop: int | None = None) -> ArtifactContent:
         """Return the bytes of an artifact from `start` up to `stop` (default: the end).
@@ -193,7 +206,9 @@ class ArtifactUpload:
         self._size_bytes = 0
 
     def __enter__(self) -> Self:
-        self._writer = self._blobs.writer().__enter__()
+        declared = self._declared
+        with_md5 = declared.md5 is not None or declared.size_bytes is None or declared.size_bytes <= _MD5_UP_TO_BYTES
+        self._writer = self._blobs.writer(md5=with_md5).__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -205,7 +220,7 @@ class ArtifactUpload:
         return self._writer
 
     def write(self, data: bytes | memoryview) -> None:
-        """Add bytes at the end.
+        """Add bytes at the end; the buffer of `data` may be used again afterwards.
 
         Raises
         ------
@@ -217,8 +232,13 @@ class ArtifactUpload:
             raise self._wrong_size("more")
         self._open_writer().write(data)
 
-    def commit(self) -> ArtifactRecord:
+    def commit(self, *, sha256: str | None = None) -> ArtifactRecord:
         """Keep the bytes and return the record of the artifact.
+
+        Parameters
+        ----------
+        sha256
+            What the bytes should have, where that was not known before the last of them.
 
         Raises
         ------
@@ -231,7 +251,8 @@ class ArtifactUpload:
         """
         if self._declared.size_bytes is not None and self._size_bytes != self._declared.size_bytes:
             raise self._wrong_size(str(self._size_bytes))
-        return self._record(self._open_writer().commit(sha256=self._declared.sha256, md5=self._declared.md5))
+        expected = self._declared.sha256 if sha256 is None else sha256
+        return self._record(self._open_writer().commit(sha256=expected, md5=self._declared.md5))
 
     def _wrong_size(self, came: str) -> InvalidRequest:
         return InvalidRequest(
@@ -291,6 +312,7 @@ def _keep(tx: MetadataTransaction, caller: Caller, parent: ObjectRef, wanted: Ar
     if found is not None and found.name != wanted.name:
         artifact_id = salted
         found = tx.get(ArtifactRecord, artifact_id)
+    found = found or _known_by_sha256(tx, wanted)
     kind = ChangeKind.UPLOADED if wanted.storage is ArtifactStorage.UPLOADED else ChangeKind.CREATED
     if found is None:
         record = msgspec.structs.replace(wanted, id=artifact_id)
@@ -307,23 +329,39 @@ def _keep(tx: MetadataTransaction, caller: Caller, parent: ObjectRef, wanted: Ar
     return record
 
 
+def _known_by_sha256(tx: MetadataTransaction, wanted: ArtifactRecord) -> ArtifactRecord | None:
+    """Return a large artifact that came once with an MD5 and once without, and therefore would get two ids."""
+    if not wanted.sha256 or wanted.size_bytes is None or wanted.size_bytes <= _MD5_UP_TO_BYTES:
+        return None
+    named = tx.select(ArtifactRecord, [Condition("parent_id", "eq", wanted.parent_id), Condition("name", "eq", wanted.name)])
+    return next((record for record in named if (record.sha256, record.file_type) == (wanted.sha256, wanted.file_type)), None)
+
+
 def _merged(found: ArtifactRecord, wanted: ArtifactRecord) -> ArtifactRecord:
     """Return what is known of one file after it was sent once more: bytes are never given up, a reference may move."""
     if wanted.storage is ArtifactStorage.UPLOADED and found.storage is ArtifactStorage.TRACKED:
-        return msgspec.structs.replace(wanted, id=found.id, uri=found.uri, created_at=found.created_at, updated_at=found.updated_at)
+        return msgspec.structs.replace(
+            wanted,
+            id=found.id,
+            uri=found.uri,
+            md5=wanted.md5 or found.md5,
+            created_at=found.created_at,
+            updated_at=found.updated_at,
+        )
     if wanted.storage is ArtifactStorage.TRACKED and found.storage is ArtifactStorage.TRACKED:
         return msgspec.structs.replace(wanted, id=found.id, created_at=found.created_at, updated_at=found.updated_at)
-    return found
+    return msgspec.structs.replace(found, md5=found.md5 or wanted.md5)
 
 
 def _verified(chunks: Iterator[bytes], record: ArtifactRecord) -> Iterator[bytes]:
-    """Yield the chunks, but hold the last one back until the digest of all is right."""
+    """Yield the chunks, but hold the last one back until the digest of all is right; hash each while the one before is put to use."""
     digest = hashlib.sha256()
     held: bytes | None = None
     for chunk in chunks:
+        hashing = beside(digest.update, chunk)
         if held is not None:
             yield held
-        digest.update(chunk)
+        hashing.result()
         held = chunk
     if digest.hexdigest() != record.sha256:
         raise _damaged(record)

@@ -224,7 +224,7 @@ class MetricsStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
-    """Bytes that are stored: their key in the store, size, and digests in lower-case hex."""
+    """Bytes that are stored: their key in the store, size, and digests in lower-case hex; `md5` is empty when it was not asked for."""
 
     key: str
     size_bytes: int
@@ -240,7 +240,7 @@ class BlobWriter(Protocol):
     def __exit__(self, *exc_info: object) -> None: ...
 
     def write(self, data: bytes | memoryview) -> None:
-        """Add bytes at the end.
+        """Add bytes at the end; the buffer of `data` may be used again afterwards.
 
         Raises
         ------
@@ -265,8 +265,8 @@ class BlobStore(Protocol):
 
     name: str
 
-    def writer(self) -> BlobWriter:
-        """Start to store new bytes."""
+    def writer(self, *, md5: bool = True) -> BlobWriter:
+        """Start to store new bytes. Without `md5` none is made, which is faster, and none can be declared."""
         ...
 
     def size(self, key: str) -> int:

@@ -71,6 +71,9 @@ class Driver:
         """Store a file with the run."""
         raise NotImplementedError
 
+    def forget(self) -> None:
+        """Drop what the tracker keeps of an upload on the side of the client, so that the download that follows is one."""
+
     def download(self, folder: Path) -> Path:
         """Fetch that file again, and return where it is."""
         raise NotImplementedError
@@ -221,6 +224,7 @@ class Workloads:
         begin_s = time.perf_counter()
         self._driver.upload(Path(path))
         up_s = time.perf_counter() - begin_s
+        self._driver.forget()
         begin_s = time.perf_counter()
         got = self._driver.download(Path(folder))
         down_s = time.perf_counter() - begin_s

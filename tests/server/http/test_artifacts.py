@@ -135,6 +135,26 @@ def test_declared_properties_are_verified(client: ApiClient, experiment: str) ->
     assert accepted.status == 201
 
 
+def test_the_digest_may_follow_the_content(client: ApiClient, experiment: str) -> None:
+    size, digest = f"&size_bytes={len(DATA)}&sha256_follows=true", hashlib.sha256(DATA)
+    refused = [
+        upload(client, experiment, DATA + bytes(32), query=size),
+        upload(client, experiment, DATA + digest.digest()[:-1], query=size),
+        upload(client, experiment, DATA + digest.digest() + b"x", query=size),
+        upload(client, experiment, DATA, query=size),
+        upload(client, experiment, DATA + digest.digest(), query="&sha256_follows=true"),
+    ]
+    assert [answer.status for answer in refused] == [422, 400, 400, 400, 400]
+    path = f"/api/v1/objects/{experiment}/artifacts?name=chunks{size}"
+    assert client.request("PUT", path, body=iter([DATA])).json["code"] == "checksum_mismatch"
+    assert client.request("PUT", path, body=iter([DATA, digest.digest(), bytes(9)])).status == 400
+    assert client.api("GET", f"/objects/{experiment}/artifacts").json["items"] == []
+    assert client.request("PUT", path, body=iter([DATA, digest.digest()])).json["sha256"] == digest.hexdigest()
+    accepted = upload(client, experiment, DATA + digest.digest(), query=size)
+    assert (accepted.status, accepted.json["sha256"]) == (201, digest.hexdigest())
+    assert content(client, accepted.json["id"]).body == DATA
+
+
 def test_a_chunked_upload_of_another_length_than_declared_is_refused(client: ApiClient, experiment: str) -> None:
     path = f"/api/v1/objects/{experiment}/artifacts?name=x&size_bytes=10"
     assert client.request("PUT", path, body=iter([b"x" * 9])).status == 400

@@ -59,10 +59,10 @@ class FilesystemBlobStore:
             self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clean_sometimes()
 
-    def writer(self) -> FilesystemBlobWriter:
+    def writer(self, *, md5: bool = True) -> FilesystemBlobWriter:
         """Start to store new bytes."""
         self._clean_sometimes()
-        return FilesystemBlobWriter(self._folder, self._incoming / f"{secrets.token_hex(16)}.part")
+        return FilesystemBlobWriter(self._folder, self._incoming / f"{secrets.token_hex(16)}.part", md5=md5)
 
     def size(self, key: str) -> int:
         """Return the size in bytes."""
@@ -106,7 +106,7 @@ class FilesystemBlobStore:
 
     def check(self) -> None:
         """Return if a file can be written now, raise the reason otherwise."""
-        with self.writer() as writer:
+        with self.writer(md5=False) as writer:
             writer.write(b"probe")
             writer.flush()
 
@@ -135,12 +135,14 @@ class FilesystemBlobWriter:
         Folder of the store.
     part
         Where to write until the content is whole.
+    md5
+        Make an MD5 too.
     """
 
-    def __init__(self, folder: Path, part: Path) -> None:
+    def __init__(self, folder: Path, part: Path, *, md5: bool) -> None:
         self._folder = folder
         self._part = part
-        self._digests = Digests()
+        self._digests = Digests(md5=md5)
         self._buffer = bytearray()
         with _translated(folder):
             self._file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OWN_FILE, 0o600)
@@ -156,7 +158,7 @@ class FilesystemBlobWriter:
     def write(self, data: bytes | memoryview) -> None:
         """Add bytes at the end."""
         if not self._buffer and len(data) >= _BUFFER_BYTES:
-            self._store(bytes(data))
+            self._store(data)
             return
         self._buffer += data
         if len(self._buffer) >= _BUFFER_BYTES:
@@ -185,12 +187,11 @@ class FilesystemBlobWriter:
             os.fsync(self._file)
 
     def _store_buffer(self) -> None:
-        data, self._buffer = bytes(self._buffer), bytearray()
-        self._store(data)
+        data, self._buffer = self._buffer, bytearray()
+        self._store(memoryview(data))
 
-    def _store(self, data: bytes) -> None:
-        self._digests.update(data)
-        with self._dropping(), _translated(self._folder):
+    def _store(self, data: bytes | memoryview) -> None:
+        with self._dropping(), self._digests.taking(data), _translated(self._folder):
             view = memoryview(data)
             while view:
                 view = view[os.write(self._file, view) :]

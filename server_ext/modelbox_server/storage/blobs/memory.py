@@ -25,9 +25,9 @@ class MemoryBlobStore:
         self._lock = threading.Lock()
         self._contents: dict[str, bytes] = {}
 
-    def writer(self) -> MemoryBlobWriter:
+    def writer(self, *, md5: bool = True) -> MemoryBlobWriter:
         """Start to store new bytes."""
-        return MemoryBlobWriter(self)
+        return MemoryBlobWriter(self, md5=md5)
 
     def keep(self, key: str, content: bytes) -> None:
         """Show `content` under `key`."""
@@ -75,12 +75,14 @@ class MemoryBlobWriter:
     ----------
     store
         Where they go.
+    md5
+        Make an MD5 too.
     """
 
-    def __init__(self, store: MemoryBlobStore) -> None:
+    def __init__(self, store: MemoryBlobStore, *, md5: bool) -> None:
         self._store = store
         self._parts: list[bytes] = []
-        self._digests = Digests()
+        self._digests = Digests(md5=md5)
 
     def __enter__(self) -> MemoryBlobWriter:
         """Return the writer itself."""
@@ -92,8 +94,8 @@ class MemoryBlobWriter:
 
     def write(self, data: bytes | memoryview) -> None:
         """Add bytes at the end."""
-        self._parts.append(bytes(data))
-        self._digests.update(self._parts[-1])
+        with self._digests.taking(data):
+            self._parts.append(bytes(data))
 
     def commit(self, *, sha256: str | None = None, md5: str | None = None, size_bytes: int | None = None) -> BlobInfo:
         """Show the bytes under their key."""
