@@ -2,10 +2,12 @@
 
 import struct
 import zlib
+from base64 import b64encode
+from html import escape
 
 from modelbox.entities.records import Json
 
-__all__ = ["PNG", "png_metadata", "png_of"]
+__all__ = ["PNG", "picture_html", "png_metadata", "png_of"]
 
 PNG = "image/png"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -51,3 +53,13 @@ def png_metadata(png: bytes) -> dict[str, int]:
     """Return the size at which a page should show `png`, in CSS pixels."""
     width, height = struct.unpack(">II", png[16:24])
     return {"width": round(width / _SCALE), "height": round(height / _SCALE)}
+
+
+def picture_html(png: bytes, text: str) -> str:
+    """Return an ``img`` element that carries `png` itself; `text` says in words what it shows."""
+    size = png_metadata(png)
+    data = b64encode(png).decode("ascii")
+    return (
+        f'<img class="modelbox-picture" width="{size["width"]}" height="{size["height"]}" alt="{escape(text)}" '
+        f'src="data:{PNG};base64,{data}">'
+    )
