@@ -180,8 +180,8 @@ def test_points_of_many_runs_are_one_long_table(box: ModelBox) -> None:
     table = modelbox.metrics(modelbox.experiments(connection=box), connection=box)
     assert list(table.columns) == ["experiment_id", "key", "step", "wall_time", "value"]
     assert {column: str(dtype) for column, dtype in table.dtypes.items()} == {
-        "experiment_id": "str",
-        "key": "str",
+        "experiment_id": "category",
+        "key": "category",
         "step": "int64",
         "wall_time": "datetime64[us, UTC]",
         "value": "float64",

@@ -16,7 +16,7 @@ import pytest
 from modelbox.entities.series import ValueKind
 from modelbox.errors import SchemaTooNew, StorageError, StorageFull, StorageUnavailable
 from modelbox_server.storage.interfaces import BatchKey, MetricsStore
-from modelbox_server.storage.metrics.chunks import packed, unpacked
+from modelbox_server.storage.metrics.chunks import PackedChunk, opened, packed
 from modelbox_server.storage.metrics.columns import Points
 from modelbox_server.storage.metrics.database import Database
 from modelbox_server.storage.metrics.sqlite import _APPLICATION_ID, _STEPS, SqliteMetricsStore
@@ -84,6 +84,24 @@ class TestChunksInTheFile:
         store.close()
         assert path.stat().st_size / len(points) < 12
 
+    def test_series_that_were_logged_together_share_their_steps_and_clocks(self, store: SqliteMetricsStore) -> None:
+        for start in range(0, 3000, 500):
+            points = floats(*range(500), start=start)
+            store.append([block(points, key="a"), block(points[:3], key="ab"), block(points, key="b")])
+        store.append([block([(-1, 0, -1.0)], key="late"), block([(9000, 0, 1.0), (8999, 0, 2.0)], key="b")])
+        a, between, b, late = store.read([RUN])
+        assert (len(a), len(between), len(b), len(late)) == (3000, 18, 3002, 1)
+        assert points_of(b)[:3000] == points_of(a)
+        assert points_of(b)[3000:] == [(8999, 0, 2.0), (9000, 0, 1.0)]
+        store.append([block(floats(0.0, 1.0), key="late"), block(floats(0.0, 1.0), key="later")])
+        *_, late, later = store.read([RUN])
+        assert (points_of(late), points_of(later)) == ([(-1, 0, -1.0), *floats(0.0, 1.0)], floats(0.0, 1.0))
+        assert a.steps is not b.steps
+        same, _ = store.read([RUN], ["a", "ab"])
+        (one, two) = store.read([RUN], ["a", "later"])
+        assert points_of(same) == points_of(one) == points_of(a)
+        assert points_of(two) == points_of(later)
+
     def test_large_texts_are_spread_over_chunks(self, store: SqliteMetricsStore, path: Path) -> None:
         texts = [(index, 0, f"{index}" * 1_000_000) for index in range(12)]
         store.append([block(texts, kind=ValueKind.TEXT)])
@@ -115,12 +133,12 @@ class TestChunksInTheFile:
         store.append([block(floats(*range(100_000)))])
         asked: list[int] = []
 
-        def counted(data: bytes) -> Points:
-            points = unpacked(data)
-            asked.append(int(points.steps[0]))
-            return points
+        def counted(data: bytes) -> PackedChunk:
+            chunk = opened(data)
+            asked.append(int(chunk.points().steps[0]))
+            return chunk
 
-        monkeypatch.setattr("modelbox_server.storage.metrics.sqlite.unpacked", counted)
+        monkeypatch.setattr("modelbox_server.storage.metrics.sqlite.opened", counted)
         (found,) = store.read([RUN], steps=(50_000, 50_100))
         assert (len(found), len(asked)) == (101, 1)
         assert asked[0] <= 50_000

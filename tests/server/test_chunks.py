@@ -25,8 +25,8 @@ def chunk(values: Floats = LOSS, steps: Integers = STEPS, clocks_us: Integers = 
 @pytest.mark.parametrize(
     ("values", "most_bytes_per_point"),
     [
-        (LOSS, 9.0),
-        (LOSS.astype(np.float32).astype(np.float64), 5.5),
+        (LOSS, 10.1),
+        (LOSS.astype(np.float32).astype(np.float64), 6.1),
         (STEPS % 100 + 0.0, 3.5),
         (np.full(COUNT, 0.1), 2.1),
         (np.full(COUNT, np.nan), 2.1),
@@ -71,6 +71,39 @@ def test_repeating_texts_are_deflated() -> None:
     assert unpacked(data).values == texts
 
 
+# What version 1 wrote for the steps 3000 n², a clock that ticks, and twelve doubles; and for twelve numbers of single precision.
+DOUBLES_OF_VERSION_1 = (
+    "01000c00000001270000000000000000000000b80b0000000000000200007017e02e5046c05d3075a08c10a480bbf0d260ea001000000000401e1824"
+    "0a060001000000000000000268000000000000000000000000000000000000000000010000000000dcb66ddbb66d9224499224499424499224490000"
+    "00000000902449922449942449922449dcb66ddbb66d9224499224497801fbc1f081e1f6a5430c872edd7e54df50cfb07fff7e067b200000acbb0c60"
+    "24440638"
+)
+SINGLES_OF_VERSION_1 = (
+    "01000c00000001270000000000000000000000b80b0000000000000200007017e02e5046c05d3075a08c10a480bbf0d260ea001000000000401e1824"
+    "0a060001000000000000000133000000cdcc33339a999a99cdcccdcccdcccdcc666666666666666678013bb35932b267cd99376c626a66b676f660e0"
+    "0004007c0d084f2fe36b3b"
+)
+
+
+def test_chunks_of_version_1_are_read() -> None:
+    doubles = np.array([np.nan, -0.0, np.inf, 5e-324, *(np.arange(4, 12) / 7 - 1)])
+    singles = (np.float32(0.1) + np.arange(12, dtype=np.float32) / 4).astype(np.float64)
+    for data, values in ((DOUBLES_OF_VERSION_1, doubles), (SINGLES_OF_VERSION_1, singles)):
+        points = unpacked(bytes.fromhex(data))
+        assert isinstance(points.values, np.ndarray)
+        assert points.values.tobytes() == values.tobytes()
+        assert np.array_equal(points.steps, 3000 * np.arange(12) ** 2)
+        assert np.array_equal(points.clocks_us, 1_700_000_000_000_000 + np.arange(12))
+
+
+def test_a_pause_between_steps_does_not_widen_all_clocks() -> None:
+    clocks_us = 1_700_000_000_000_000 + np.cumsum(DICE.integers(0, 200, COUNT))
+    clocks_us[1000:] += 3_600_000_000
+    data = chunk(np.zeros(COUNT), clocks_us=clocks_us)
+    assert len(data) / COUNT < 1.1
+    assert np.array_equal(unpacked(data).clocks_us, clocks_us)
+
+
 def test_any_changed_byte_is_noticed() -> None:
     data, dice = chunk(), random.Random(1)  # noqa: S311
     for _ in range(500):
@@ -97,6 +130,6 @@ def test_nonsense_with_a_right_checksum_is_an_error_as_well() -> None:
 
 
 def test_a_newer_format_is_refused_by_number() -> None:
-    body = b"\x02" + chunk()[1:-4]
-    with pytest.raises(DamagedChunk, match="format 2, which a newer ModelBox writes"):
+    body = b"\x03" + chunk()[1:-4]
+    with pytest.raises(DamagedChunk, match="format 3, which a newer ModelBox writes"):
         unpacked(body + zlib.crc32(body).to_bytes(4, "little"))

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Array",
     "by_key",
+    "categories_column",
     "joined",
     "numbers_column",
     "objects_column",
-    "repeated_column",
     "tag_column",
     "text_column",
     "times_column",
@@ -116,9 +116,13 @@ def times_column(moments: Sequence[datetime | None]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(np.array(us, dtype=np.int64).view("M8[us]")).tz_localize("UTC")
 
 
-def repeated_column(values: list[str], lengths: Sequence[int]) -> object:
-    """Return a column of text with each value as many times as its length says."""
-    return pd.array(values, dtype="str").take(np.repeat(np.arange(len(values)), lengths))
+def categories_column(values: Sequence[str], lengths: Sequence[int], *, in_order: bool = False) -> pd.Categorical:
+    """Return each value as many times as its length says; categories stand in the order of the alphabet, or as the values do."""
+    names = sorted(set(values)) if in_order else list(dict.fromkeys(values))
+    code_of = {name: code for code, name in enumerate(names)}
+    codes = np.array([code_of[value] for value in values], dtype=np.min_scalar_type(-max(1, len(names))))
+    dtype = pd.CategoricalDtype(pd.Index(names, dtype="str"))
+    return pd.Categorical.from_codes(np.repeat(codes, lengths), dtype=dtype, validate=False)
 
 
 def joined(arrays: Sequence[Array], dtype: np.dtype[np.generic]) -> Array:

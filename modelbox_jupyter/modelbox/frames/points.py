@@ -9,7 +9,7 @@ import pandas as pd
 
 from modelbox.client.shared import default_connection
 from modelbox.entities.series import ValueKind
-from modelbox.frames.columns import Array, joined, objects_column, repeated_column
+from modelbox.frames.columns import Array, categories_column, joined, objects_column
 from modelbox.frames.subjects import ids_of, origin
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ def metrics(
     Returns
     -------
     pandas.DataFrame
-        ``experiment_id``, ``key``, ``step`` (int64), ``wall_time`` (aware UTC) and ``value`` (float64; object when text or bytes are among
-        the values). Wide: ``experiment_id``, ``step`` and one column per metric.
+        ``experiment_id``, ``key`` (categories of text, so that a million points repeat no name), ``step`` (int64), ``wall_time`` (aware
+        UTC) and ``value`` (float64; object when text or bytes are among the values). Wide: ``experiment_id``, ``step`` and one column per
+        metric.
     """
     box = connection or default_connection()
     wanted = [keys] if isinstance(keys, str) else keys
@@ -70,12 +71,13 @@ def point_table(blocks: Sequence[SeriesBlock]) -> pd.DataFrame:
     only_numbers = all(block.kind is ValueKind.FLOAT for block in blocks)
     return pd.DataFrame(
         {
-            "experiment_id": repeated_column([block.object_id for block in blocks], lengths),
-            "key": repeated_column([block.key for block in blocks], lengths),
+            "experiment_id": categories_column([block.object_id for block in blocks], lengths),
+            "key": categories_column([block.key for block in blocks], lengths, in_order=True),
             "step": joined([np.frombuffer(memoryview(block.steps), np.int64) for block in blocks], np.dtype(np.int64)),
-            "wall_time": pd.DatetimeIndex(walls.view("M8[us]")).tz_localize("UTC"),
+            "wall_time": pd.DatetimeIndex(walls.view("M8[us]"), tz="UTC"),
             "value": joined([_block_values(block) for block in blocks], np.dtype(np.float64 if only_numbers else object)),
-        }
+        },
+        copy=False,  # nobody else has these columns
     )
 
 
@@ -87,6 +89,7 @@ def _block_values(block: SeriesBlock) -> Array:
 
 def _widened(table: pd.DataFrame) -> pd.DataFrame:
     last = table.drop_duplicates(["experiment_id", "step", "key"], keep="last")
+    last = last.astype({"experiment_id": "str", "key": "str"})  # no category that has no point becomes a row or a column
     wide = last.pivot(index=["experiment_id", "step"], columns="key", values="value").reset_index()
     wide.columns.name = None
     wide.attrs = dict(table.attrs)

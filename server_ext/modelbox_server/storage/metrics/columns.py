@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["Floats", "Integers", "Points", "SeriesKey", "grouped"]
+__all__ = ["Floats", "Integers", "Order", "Points", "SeriesKey", "grouped", "order_of"]
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
+Order: TypeAlias = npt.NDArray[np.intp]
 Values: TypeAlias = "Floats | list[str] | list[bytes]"
 
 SeriesKey: TypeAlias = tuple[str, str, ValueKind]
@@ -105,11 +106,10 @@ class Points:
 
     def ordered(self) -> Points:
         """Return the points ordered by (step, wall clock), those equal in both as they were."""
-        if self._is_ordered():
-            return self
-        return self._at(np.lexsort((self.clocks_us, self.steps)))
+        order = order_of(self.steps, self.clocks_us)
+        return self if order is None else self._at(order)
 
-    def _at(self, places: npt.NDArray[np.intp]) -> Points:
+    def _at(self, places: Order) -> Points:
         if isinstance(self.values, np.ndarray):
             values: Values = self.values[places]
         else:
@@ -128,11 +128,6 @@ class Points:
             return self.part(int(places[0]), int(places[-1]) + 1)
         return self._at(places)
 
-    def _is_ordered(self) -> bool:
-        steps, clocks_us = self.steps, self.clocks_us
-        later = steps[1:] > steps[:-1]
-        return bool(later.all() or (later | ((steps[1:] == steps[:-1]) & (clocks_us[1:] >= clocks_us[:-1]))).all())
-
     def block(self, object_id: str, key: str) -> SeriesBlock:
         """Return these points as a block of the series (`object_id`, `key`)."""
         # numpy arrays are buffers, but before Python 3.12 no type can say so.
@@ -145,6 +140,14 @@ class Points:
             wall_times_us=cast("Buffer", self.clocks_us),
             values=values,
         )
+
+
+def order_of(steps: Integers, clocks_us: Integers) -> Order | None:
+    """Return which point comes where by (step, wall clock), those equal in both as they are; ``None`` when all stand right."""
+    later = steps[1:] > steps[:-1]
+    if later.all() or (later | ((steps[1:] == steps[:-1]) & (clocks_us[1:] >= clocks_us[:-1]))).all():
+        return None
+    return np.lexsort((clocks_us, steps))
 
 
 def grouped(blocks: Sequence[SeriesBlock]) -> dict[SeriesKey, Points]:

@@ -18,7 +18,8 @@ import numpy as np
 from modelbox.entities.series import SeriesSummary, ValueKind
 from modelbox.errors import StorageError, shortened
 from modelbox_server.storage.interfaces import AppendOutcome
-from modelbox_server.storage.metrics.chunks import MAX_CHUNK_POINTS, DamagedChunk, packed, unpacked
+from modelbox_server.storage.metrics.assembly import Assembler
+from modelbox_server.storage.metrics.chunks import MAX_CHUNK_POINTS, DamagedChunk, opened, packed
 from modelbox_server.storage.metrics.columns import Points, grouped
 from modelbox_server.storage.metrics.database import Database
 from modelbox_server.storage.metrics.ledger import repeated
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from modelbox.entities.series import SeriesBlock
     from modelbox_server.storage.interfaces import BatchKey
+    from modelbox_server.storage.metrics.chunks import PackedChunk
     from modelbox_server.storage.metrics.columns import SeriesKey
 
 __all__ = ["SqliteMetricsStore"]
@@ -150,12 +152,25 @@ class SqliteMetricsStore:
         skip = skip or {}
         blocks: list[SeriesBlock] = []
         with self._database.read() as connection:
-            for id_, (object_id, key, kind), totals in _series(connection, object_ids, keys):
-                seen = skip.get((object_id, key), 0)
-                if seen < totals.count and (steps is None or (totals.first_step <= steps[1] and totals.last_step >= steps[0])):
-                    points = self._points(connection, id_, (object_id, key, kind), seen, totals.count, steps)
-                    if len(points):
-                        blocks.append(points.ordered().block(object_id, key))
+            wanted = [
+                (id_, key, totals.count, seen)
+                for id_, key, totals in _series(connection, object_ids, keys)
+                if (seen := skip.get(key[:2], 0)) < totals.count
+                and (steps is None or (totals.first_step <= steps[1] and totals.last_step >= steps[0]))
+            ]
+            assembler = Assembler()
+            object_before = ""
+            for id_, key, count, seen in wanted:
+                if key[0] != object_before:
+                    assembler.next_object()
+                    object_before = key[0]
+                chunks = self._chunks(connection, id_, key, seen, count, steps)
+                try:
+                    points = assembler.series(key[2], chunks, seen=seen, steps=steps)
+                except DamagedChunk as error:
+                    raise self._damaged(key, str(error)) from error
+                if len(points):
+                    blocks.append(points.block(*key[:2]))
         return blocks
 
     def summaries(self, object_ids: Sequence[str], keys: Sequence[str] | None = None) -> list[SeriesSummary]:
@@ -221,7 +236,11 @@ class SqliteMetricsStore:
             rows = connection.execute(
                 "SELECT id, start, points, data FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id", (oldest.id, tail[0].id)
             )
-            points = Points.joined([*(part for _, part in self._unpacked(rows, key, oldest.start)), points])
+            try:
+                before = [chunk.points() for _, chunk in self._opened(rows, key, oldest.start)]
+            except DamagedChunk as error:
+                raise self._damaged(key, str(error)) from error
+            points = Points.joined([*before, points])
             if len(joining) > 1:  # the oldest one is replaced below
                 connection.execute("DELETE FROM chunks WHERE id BETWEEN ? AND ?", (oldest.id + 1, tail[0].id))
             next_id, start = oldest.id, oldest.start
@@ -233,10 +252,10 @@ class SqliteMetricsStore:
 
     # --- reading -------------------------------------------------------------------------------------------------------------------------
 
-    def _points(
+    def _chunks(
         self, connection: sqlite3.Connection, id_: int, key: SeriesKey, seen: int, count: int, steps: tuple[int, int] | None
-    ) -> Points:
-        """Return the points of a series after the first `seen` and with these `steps`, in order of arrival."""
+    ) -> list[tuple[int, PackedChunk]]:
+        """Return the chunks of a series that have points after the first `seen` and among `steps`, each with how many came before it."""
         # A chunk has at least one point, so `start + points` grows with the id and the scan touches no data of chunks that were seen.
         data = "data" if steps is None else "CASE WHEN first_step > ? OR last_step < ? THEN NULL ELSE data END"
         rows = connection.execute(
@@ -245,23 +264,24 @@ class SqliteMetricsStore:
         ).fetchall()
         if not rows or rows[0][1] > seen or rows[-1][1] + rows[-1][2] != count:
             raise self._damaged(key, "some of its chunks are missing")
-        parts = [points.part(max(0, seen - start)).within(steps) for start, points in self._unpacked(rows, key, rows[0][1])]
-        return Points.joined(parts) if parts else Points.none(key[2])
+        return self._opened(rows, key, rows[0][1])
 
-    def _unpacked(self, rows: Iterable[tuple[int, int, int, bytes | None]], key: SeriesKey, start: int) -> Iterator[tuple[int, Points]]:
-        """Yield the points of chunks and how many came before them; chunks without data, which nobody asked for, are passed over."""
+    def _opened(self, rows: Iterable[tuple[int, int, int, bytes | None]], key: SeriesKey, start: int) -> list[tuple[int, PackedChunk]]:
+        """Return chunks, each with how many points came before it; those without data, which nobody asked for, are passed over."""
+        chunks: list[tuple[int, PackedChunk]] = []
         for id_, first, count, data in rows:
             if first != start:
                 raise self._damaged(key, "some of its chunks are missing")
             if data is not None:
                 try:
-                    points = unpacked(data)
+                    chunk = opened(data)
                 except DamagedChunk as error:
                     raise self._damaged(key, f"chunk {id_ % (1 << _NUMBER_BITS)} cannot be read, {error}") from error
-                if points.kind is not key[2] or len(points) != count:
+                if chunk.kind is not key[2] or chunk.count != count:
                     raise self._damaged(key, f"chunk {id_ % (1 << _NUMBER_BITS)} is not the one that belongs there")
-                yield first, points
+                chunks.append((first, chunk))
             start += count
+        return chunks
 
     def _damaged(self, key: SeriesKey, what: str) -> StorageError:
         return StorageError(
