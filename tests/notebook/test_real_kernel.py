@@ -88,6 +88,34 @@ def test_a_failing_cell_fails_like_any_other(kernel: ServerKernel) -> None:
     assert "modelbox/notebook" not in str(failure.value)
 
 
+def test_a_cell_that_awaits_is_kept_and_shows_what_it_shows_otherwise(kernel: ServerKernel) -> None:
+    kernel.run("%load_ext modelbox\nimport modelbox")
+    body = "import asyncio\nprint('before')\nexp.log(loss=await asyncio.sleep(0.01, 0.5))\n6 * 7"
+    chart, printed, value = kernel.run(f"%%modelbox run awaits\n{body}")
+    assert chart["data"]["text/plain"] == "awaits: finished, loss=0.5"
+    assert (printed["text"], value["data"]["text/plain"]) == ("before\n", "42")
+    (kept,) = kernel.run("print(exp.artifact('cell.ipynb').read_bytes().decode())")
+    (cell,) = json.loads(kept["text"])["cells"]
+    assert [output["output_type"] for output in cell["outputs"]] == ["stream", "execute_result"]
+
+
+# In short sleeps: a kernel that only awaits notices the interrupt when something wakes its loop.
+@pytest.mark.parametrize("wait", ["import time; time.sleep(120)", "import asyncio\nfor _ in range(1200): await asyncio.sleep(0.1)"])
+def test_a_cell_that_is_interrupted_is_an_interrupted_run(kernel: ServerKernel, wait: str) -> None:
+    kernel.run("%load_ext modelbox\nimport modelbox")
+    kernel.send(f"%%modelbox run stopped\nprint('waiting', flush=True)\n{wait}")
+    ended = None
+    for message in kernel.messages():
+        if message["msg_type"] == "stream":
+            kernel.interrupt()
+        if message["msg_type"] == "execute_reply":
+            ended = message["content"]["ename"]
+            break
+    assert ended in {"KeyboardInterrupt", "CancelledError"}
+    status = kernel.run("print(exp.refresh().status, exp.metadata()['cell.error']['type'])")
+    assert status[0]["text"] == f"interrupted {ended}\n"
+
+
 def test_a_killed_kernel_leaves_the_picture_of_its_last_snapshot(kernel: ServerKernel) -> None:
     kernel.run("%load_ext modelbox")
     kernel.send(ENDLESS)

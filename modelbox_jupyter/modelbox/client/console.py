@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, Protocol, TextIO, cast
 
 from modelbox.client.notices import Notices
 from modelbox.entities.own_keys import CONSOLE_PREFIX
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from modelbox.client.experiment import Experiment
     from modelbox.entities.series import SeriesBlock
 
-__all__ = ["CONSOLE_SERIES", "MAX_CHARS", "MAX_LINE_CHARS", "LineKeeper", "capture", "printed_text"]
+__all__ = ["CONSOLE_SERIES", "MAX_CHARS", "MAX_LINE_CHARS", "LineKeeper", "Listener", "capture", "listen", "printed_text", "shown_line"]
 
 CONSOLE_SERIES = {f"{CONSOLE_PREFIX}{stream}": stream for stream in ("stdout", "stderr")}
 """The stream of ``sys`` behind each series."""
@@ -37,6 +37,14 @@ Write = Callable[[str], int]
 Keep = Callable[[int, str, str], None]
 
 _notices = Notices()
+
+
+class Listener(Protocol):
+    """Hears what is written."""
+
+    def write(self, series: str, text: str) -> None:
+        """Take a piece of text that was written to the stream of `series`; must not raise."""
+        ...
 
 
 class LineKeeper:
@@ -74,7 +82,7 @@ class LineKeeper:
                 for line in lines:
                     self._line(series, line)
                 # Progress bars may go on for hours without a line break.
-                self._begun[series] = rest if len(rest) <= MAX_LINE_CHARS else _shown(rest)[:MAX_LINE_CHARS]
+                self._begun[series] = rest if len(rest) <= MAX_LINE_CHARS else shown_line(rest)[:MAX_LINE_CHARS]
             except Exception as error:  # noqa: BLE001  (printing must not fail because of us)
                 self._left_chars = 0
                 self._begun.clear()
@@ -94,7 +102,7 @@ class LineKeeper:
     def _line(self, series: str, line: str) -> None:
         if self._left_chars <= 0:
             return
-        text = _shown(line)
+        text = shown_line(line)
         if len(text) > MAX_LINE_CHARS:
             text = f"{text[:MAX_LINE_CHARS]} …"
         # Every line costs something, the empty ones too.
@@ -105,7 +113,7 @@ class LineKeeper:
         self._keep(number, series, text)
 
 
-def _shown(line: str) -> str:
+def shown_line(line: str) -> str:
     """Return what a terminal shows of a line in the end, as text that can be stored."""
     shown = line.rstrip("\r").rpartition("\r")[2]
     return shown.encode(errors="replace").decode().replace("\0", "\ufffd")
@@ -116,7 +124,7 @@ class _Tap:
 
     def __init__(self, series: str, stream: TextIO) -> None:
         self.stream = stream
-        self.listeners: tuple[LineKeeper, ...] = ()
+        self.listeners: tuple[Listener, ...] = ()
         self._series = series
         self._own = vars(stream).get("write")  # somebody else may have wrapped it before
         self._write: Write = stream.write
@@ -156,14 +164,20 @@ def capture(experiment: Experiment) -> Callable[[], None]:
         experiment.log_beside(number, {series: line})
 
     keeper = LineKeeper(keep)
-    for series, name in CONSOLE_SERIES.items():
-        _listen(series, name, keeper)
+    forget = listen(keeper)
 
     def stop() -> None:
         keeper.close()
-        _forget(keeper)
+        forget()
 
     return stop
+
+
+def listen(listener: Listener) -> Callable[[], None]:
+    """Let `listener` hear what is printed from now on, until what is returned is called."""
+    for series, name in CONSOLE_SERIES.items():
+        _listen(series, name, listener)
+    return lambda: _forget(listener)
 
 
 def printed_text(blocks: Iterable[SeriesBlock]) -> str:
@@ -175,7 +189,7 @@ def printed_text(blocks: Iterable[SeriesBlock]) -> str:
     return "".join(f"{line}\n" for _, line in sorted(lines))
 
 
-def _listen(series: str, name: str, keeper: LineKeeper) -> None:
+def _listen(series: str, name: str, listener: Listener) -> None:
     stream = getattr(sys, name)
     if stream is None:  # a program without a console
         return
@@ -188,13 +202,13 @@ def _listen(series: str, name: str, keeper: LineKeeper) -> None:
                 _notices.log(f"tap {name}", f"ModelBox: sys.{name} is a {type(stream).__name__} that cannot be listened to.")
                 return
             _taps.append(tap)
-        tap.listeners = (*tap.listeners, keeper)
+        tap.listeners = (*tap.listeners, listener)
 
 
-def _forget(keeper: LineKeeper) -> None:
+def _forget(gone: Listener) -> None:
     with _changing:
         for tap in list(_taps):
-            tap.listeners = tuple(listener for listener in tap.listeners if listener is not keeper)
+            tap.listeners = tuple(listener for listener in tap.listeners if listener is not gone)
             if not tap.listeners:
                 tap.remove()
                 _taps.remove(tap)

@@ -5,6 +5,7 @@ from importlib import import_module
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from modelbox.notebook.cell import CellRuns
 from modelbox.notebook.live import LiveCharts
 from modelbox.notebook.magics import ModelBoxMagics
 from modelbox.notebook.renderer import use_renderer
@@ -22,9 +23,11 @@ def load(shell: InteractiveShell) -> None:
     import_module("modelbox.notebook.accessor")  # registers df.modelbox, which needs no shell and stays
     magics = ModelBoxMagics(shell)
     shell.register_magics(magics)
+    # Experiments that cells are end before the charts of the cell get their last picture: events are heard in the order of registration.
+    unload_cells = CellRuns(shell).load()
     charts = LiveCharts(shell)
     charts.start()
-    _loaded[id(shell)] = [lambda: _remove_magics(shell), use_renderer(shell), charts.stop]
+    _loaded[id(shell)] = [lambda: _remove_magics(shell), use_renderer(shell), unload_cells, charts.stop]
 
 
 def unload(shell: InteractiveShell) -> None:

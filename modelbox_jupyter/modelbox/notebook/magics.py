@@ -11,7 +11,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from modelbox.errors import nearest, shortened
-from modelbox.notebook.commands import COMMANDS, HELP, Command, Parser, overview
+from modelbox.notebook.command import HELP_OPTIONS, Command, Parser
+from modelbox.notebook.commands import COMMANDS, overview
 
 __all__ = ["ModelBoxMagics"]
 
@@ -43,11 +44,10 @@ class ModelBoxMagics(Magics):
         command = _command(line.split(maxsplit=1)[:1], in_cell=cell is not None)
         if command is None:
             return print(overview())  # noqa: T201 - text is what was asked for
-        parser = Parser(f"{'%%' if command.takes_cell else '%'}modelbox {command.name}", command)
         query, options = _query_and_options(line) if command.takes_query else ("", _words(line)[1:])
-        arguments = parser.parse([*options, query] if query in HELP else options)
+        arguments = Parser(command).parse(options)
         if arguments is None:
-            return print(parser.format_help())  # noqa: T201
+            return print(command.help())  # noqa: T201
         if query:
             arguments.query = [query, *arguments.query]
         return command.run(self._shell, arguments, cell)
@@ -70,13 +70,13 @@ def _query_and_options(line: str) -> tuple[str, list[str]]:
 
 def _command(words: list[str], *, in_cell: bool) -> Command | None:
     """Return the command that a line names; ``None`` when it asks for help."""
-    if not words or words[0] in HELP:
+    if not words or words[0] in {"help", *HELP_OPTIONS}:
         return None
     command = COMMANDS.get(words[0])
     if command is None:
         known = ", ".join([*COMMANDS, "help"])
         raise UsageError(f"There is no %modelbox {shortened(words[0])}. {nearest(words[0], COMMANDS)}\nThere is: {known}.")
-    if command.takes_cell != in_cell:
+    if command.takes_cell != in_cell and not command.begins_cell:
         place = "%%{} as the first line of a cell" if command.takes_cell else "%{} on a line of its own"
         raise UsageError(f"Write {place.format(f'modelbox {command.name}')}.")
     return command

@@ -87,6 +87,10 @@ class ServerKernel:
                 return outputs
         raise CellFailed(f"Nothing came from the kernel for {_TIMEOUT_S:.0f} s while it ran:\n{code}")
 
+    def interrupt(self) -> None:
+        """Let the server interrupt the kernel, as the button of a page does."""
+        _request(self._server, "POST", f"api/kernels/{self.kernel_id}/interrupt")
+
     def kill(self) -> None:
         """Let the server end the kernel."""
         _request(self._server, "DELETE", f"api/kernels/{self.kernel_id}")
