@@ -73,6 +73,35 @@ def test_best_knows_which_way_is_better(runs: pd.DataFrame) -> None:
     assert runs.modelbox.best("val/loss @1", by="reached")["params.seed"] == 3
 
 
+def test_each_question_about_runs_has_a_method(runs: pd.DataFrame) -> None:
+    assert runs.modelbox.parallel().to_dict()["title"]["text"] == "4 runs, coloured by accuracy"
+    assert "accuracy by lr" in runs.modelbox.scatter("lr", "accuracy", colour="seed").to_dict()["title"]["text"]
+    assert "beaten by no other" in runs.modelbox.pareto("val/loss @1", "accuracy").to_dict()["title"]["text"]
+    assert "depends on" in runs.modelbox.importance("accuracy").to_dict()["title"]["text"]
+    assert runs.modelbox.stats("accuracy", by="lr")["n"].tolist() == [2, 2]
+
+
+def test_a_leaderboard_is_a_frame_of_runs_again(runs: pd.DataFrame) -> None:
+    board = runs.modelbox.leaderboard("accuracy", top=3)
+    assert board.index.tolist() == [1, 2, 3]
+    assert board["params.seed"].tolist() == [3, 2, 1]
+    assert board["behind"].tolist() == pytest.approx([0, 0.01, 0.02])
+    assert len(board.modelbox.diff()) == 3
+
+
+def test_smoothing_reads_every_point_and_keeps_the_values_as_logged_behind(box: ModelBox) -> None:
+    with box.start("long") as run:
+        for step in range(3000):
+            run.log(loss=float(step % 2), epoch=step // 100, step=step)
+    runs = modelbox.experiments()
+    chart = runs.modelbox.curves("loss", x="epoch", smooth=0.99)
+    smooth, raw = (rows for rows in chart.to_dict()["datasets"].values())
+    assert smooth[150]["x"] == 1.5
+    late = [row["value"] for row in smooth if row["x"] > 10]
+    assert 0.45 < min(late) < max(late) < 0.55
+    assert {row["value"] for row in raw} == {0.0, 1.0}
+
+
 def test_metrics_are_every_point(runs: pd.DataFrame) -> None:
     points = runs.modelbox.metrics("accuracy")
     assert len(points) == 40

@@ -21,10 +21,10 @@ def test_the_range_holds_every_run() -> None:
 
 
 def test_the_confidence_interval_is_that_of_student() -> None:
-    """Of 1, 2, 3 the standard error is 1/sqrt(3), and t with two degrees of freedom is 4.303."""
+    """Of 1, 2, 3 the standard error is 1/sqrt(3), and t with two degrees of freedom is 4.302653."""
     runs = [(STEPS[:1], np.array([value])) for value in (1.0, 2.0, 3.0)]
     curve = aggregated(runs, "ci", "step")
-    assert curve.high[0] - curve.mean[0] == pytest.approx(4.303 / np.sqrt(3))
+    assert curve.high[0] - curve.mean[0] == pytest.approx(4.302653 / np.sqrt(3))
 
 
 def test_a_step_that_some_runs_lack_is_averaged_over_the_others() -> None:

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from modelbox.entities.records import Json
 from modelbox.errors import InvalidRequest
 from modelbox_widgets.charts import curves, overview
+from modelbox_widgets.importance import importance
 from modelbox_widgets.live_spec import live_spec
 from modelbox_widgets.parallel import layer_of, parallel
 from modelbox_widgets.points import rows_of
+from modelbox_widgets.scatter import pareto, scatter
 from modelbox_widgets.style import themed
-from modelbox_widgets.testing import HOSTILE_NAMES, code_in, compiled, float_block, run_id_of, search
+from modelbox_widgets.testing import HOSTILE_NAMES, code_in, compiled, float_block, misplaced, run_id_of, search
 
 CANARY = "kanarienvogel"
 
@@ -70,16 +72,20 @@ def test_settings_that_span_orders_of_magnitude_are_spread_evenly() -> None:
 
 def test_runs_that_differ_in_nothing_have_no_parallel_coordinates() -> None:
     runs, _ = search(runs=2)
-    assert parallel(runs, settings=["params.epochs"]) is None
+    assert layer_of(runs, settings=["params.epochs"]) is None
+    with pytest.raises(InvalidRequest, match="two columns in which these runs differ"):
+        parallel(runs, settings=["params.epochs"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ({"metric": "acuracy"}, "Did you mean 'accuracy'"),
-        ({"metric": "accuracy", "group": "lr"}, "Did you mean 'params.lr'"),
+        ({"metric": "accuracy", "group": "params.lrr"}, "Did you mean 'params.lr'"),
         ({"metric": "accuracy", "band": "median"}, "'std', 'minmax' or 'ci'"),
-        ({"metric": "accuracy", "x": "epoch"}, "'step' or 'time'"),
+        ({"metric": "accuracy", "x": "wall"}, "'step', 'time' or 'epoch'"),
+        ({"metric": "accuracy", "x": "epoch"}, "none of these runs logged"),
+        ({"metric": "accuracy", "smooth": 1.0}, "less than 1"),
     ],
 )
 def test_a_mistake_names_what_would_be_right(arguments: dict[str, str], sentence: str) -> None:
@@ -102,9 +108,15 @@ def every_chart(name: str) -> list[dict[str, Json]]:
     assert lines is not None
     live_rows = rows_of([float_block("r", loss, [1.0, 2.0])], {"r": name}, limit_points=10)
     charts = [
-        curves(some_points, some, metric=loss),
+        curves(some_points, some, metric=loss, smooth=0.5),
+        curves(pd.concat([some_points, some_points[some_points["key"] == loss].assign(key="epoch")]), some, metric=score, x="epoch"),
+        parallel(many, metric=score, settings=[name, "seed"]),
+        scatter(some, name, score, colour="params.kind"),
+        scatter(some, "params.kind", loss, colour=score),
+        pareto(many, loss, score),
+        importance(many, score, params=[name, "seed"]),
         curves(some_points, some, metric=loss, group=["params.kind", f"params.{name}"]),
-        themed(alt.vconcat(small, lines)),
+        themed(alt.vconcat(small, lines), name),
         large,
     ]
     return [*(chart.to_dict() for chart in charts), live_spec(live_rows, runs=[name, f"{name}2"])]
@@ -115,10 +127,13 @@ def test_hostile_names_are_drawn_and_get_into_no_expression(name: str) -> None:
     for spec in every_chart(name + CANARY):
         vega = compiled(json.loads(json.dumps(spec, allow_nan=False)))
         assert not [code for code in (*code_in(spec), *code_in(vega)) if CANARY in code]
+        assert list(misplaced(vega, CANARY)) == []
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
 def test_no_name_at_all_gets_into_an_expression(text: str) -> None:
     for spec in every_chart(CANARY + text):
-        assert not [code for code in (*code_in(spec), *code_in(compiled(spec))) if CANARY in code]
+        vega = compiled(spec)
+        assert not [code for code in (*code_in(spec), *code_in(vega)) if CANARY in code]
+        assert list(misplaced(vega, CANARY)) == []

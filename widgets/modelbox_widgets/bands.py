@@ -9,20 +9,19 @@ import pandas as pd
 
 from modelbox.errors import InvalidRequest, shortened
 from modelbox_widgets.points import Floats
+from modelbox_widgets.student import t_critical
 
-__all__ = ["Axis", "Band", "aggregated", "checked_axis", "checked_band", "x_values"]
+__all__ = ["EPOCH", "Axis", "Band", "aggregated", "checked_axis", "checked_band", "checked_smoothing", "smoothed", "x_values"]
 
 Band = Literal["std", "minmax", "ci"]
 """What a band shows: one standard deviation, the smallest and greatest run, or the 95 % confidence interval of the mean (Student's t)."""
 
-Axis = Literal["step", "time"]
-"""What runs along the x axis: the step, or seconds since a run's first point."""
+Axis = Literal["step", "time", "epoch"]
+"""What runs along the x axis: the step, seconds since a run's first point, or the value that its metric ``epoch`` had then."""
 
-# Two-sided 95 % quantiles of Student's t for 1 to 30 degrees of freedom; beyond, 1.96 is close enough for a picture.
-_T95 = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
-    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
+EPOCH = "epoch"
+"""The metric that says which epoch a step belongs to."""
+
 _TIME_POINTS = 200
 
 
@@ -47,18 +46,61 @@ def checked_band(band: str) -> Band:
 
 def checked_axis(x: str) -> Axis:
     """Return `x`, or say which axes there are."""
-    known: dict[str, Axis] = {"step": "step", "time": "time"}
+    known: dict[str, Axis] = {"step": "step", "time": "time", "epoch": "epoch"}
     if x in known:
         return known[x]
-    raise InvalidRequest(f"x is {shortened(x)}: it must be 'step' or 'time'.", field="x")
+    raise InvalidRequest(f"x is {shortened(x)}: it must be 'step', 'time' or 'epoch'.", field="x")
 
 
-def x_values(points: pd.DataFrame, x: Axis) -> "pd.Series[float]":
-    """Return the position of each point along the x axis."""
+def checked_smoothing(smooth: float) -> float:
+    """Return `smooth`, or say what it may be."""
+    if isinstance(smooth, int | float) and 0 <= smooth < 1:
+        return float(smooth)
+    raise InvalidRequest(f"smooth is {shortened(smooth)}: it must be a number from 0 to less than 1, such as 0.9.", field="smooth")
+
+
+def smoothed(points: pd.DataFrame, smooth: float) -> "pd.Series[float]":
+    """Return the values of each run as an exponential moving average without the pull of its first value; gaps stay gaps."""
+    values = points["value"].where(np.isfinite(points["value"]))
+    mean = values.groupby(points["experiment_id"], sort=False).transform(
+        lambda one: one.ewm(alpha=1 - smooth, adjust=True, ignore_na=True).mean()
+    )
+    return mean.where(values.notna())
+
+
+def x_values(points: pd.DataFrame, x: Axis, everything: pd.DataFrame) -> "pd.Series[float]":
+    """Return the position of each point along the x axis; `everything` holds the points of the metric ``epoch`` where `x` is that.
+
+    Several points of one epoch are spread over it; points before the first epoch have no position (NaN).
+
+    Raises
+    ------
+    InvalidRequest
+        The axis is the epoch, and none of the runs logged it.
+    """
     if x == "step":
         return points["step"].astype("float64")
+    if x == "epoch":
+        return _epochs(points, everything)
     begin = points.groupby("experiment_id", sort=False)["wall_time"].transform("min")
     return (points["wall_time"] - begin).dt.total_seconds()
+
+
+def _epochs(points: pd.DataFrame, everything: pd.DataFrame) -> "pd.Series[float]":
+    epochs = everything.loc[everything["key"] == EPOCH, ["experiment_id", "step", "value"]]
+    epochs = epochs.assign(value=pd.to_numeric(epochs["value"], errors="coerce").astype("float64")).dropna()
+    if not epochs["experiment_id"].isin(points["experiment_id"]).any():
+        raise InvalidRequest(
+            "x='epoch' needs the metric 'epoch', which none of these runs logged: log it with the others, as in run.log(loss=…, epoch=3).",
+            field="x",
+        )
+    ours = points[["experiment_id", "step"]].assign(row=np.arange(len(points))).sort_values("step", kind="stable")
+    matched = pd.merge_asof(ours, epochs.sort_values("step", kind="stable"), on="step", by="experiment_id")
+    matched = matched.sort_values("row")
+    # Points of one epoch are spread over it, in their order: drawn on top of each other they would be an upright line.
+    within = matched.groupby(["experiment_id", "value"], sort=False)["step"]
+    epochs_passed = matched["value"] + (within.rank(method="first") - 1) / within.transform("size")
+    return pd.Series(epochs_passed.to_numpy(), index=points.index)
 
 
 def aggregated(runs: list[tuple[Floats, Floats]], band: Band, x: Axis) -> Curve:
@@ -83,14 +125,9 @@ def aggregated(runs: list[tuple[Floats, Floats]], band: Band, x: Axis) -> Curve:
         case "std":
             low, high = mean - spread, mean + spread
         case "ci":
-            half = np.array([_t95(n) / math.sqrt(n) for n in count.tolist()]) * spread
+            half = np.array([t_critical(n - 1) / math.sqrt(n) if n > 1 else 0.0 for n in count.tolist()]) * spread
             low, high = mean - half, mean + half
     return Curve(frame.index.to_numpy(dtype="float64"), mean, low, high, count)
-
-
-def _t95(count: float) -> float:
-    freedom = int(count) - 1
-    return 0.0 if freedom < 1 else _T95[freedom - 1] if freedom <= len(_T95) else 1.96
 
 
 def _on_grid(run_x: Floats, values: Floats, runs: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:

@@ -12,26 +12,27 @@ import pandas as pd
 
 from modelbox.entities.records import Json
 from modelbox.errors import InvalidRequest, shortened
-from modelbox_widgets.bands import Axis, Band, aggregated, checked_axis, checked_band, x_values
+from modelbox_widgets.bands import Axis, Band, aggregated, checked_axis, checked_band, checked_smoothing, smoothed, x_values
 from modelbox_widgets.live_spec import COLOURS
 from modelbox_widgets.points import Floats, kept
 from modelbox_widgets.runs import (
     ID,
     checked_runs,
+    column_of,
     numeric,
     require_metric,
     run_labels,
     setting_name,
-    text_columns,
 )
 from modelbox_widgets.style import Rows, by_name, by_score, chart_of, finite, heading, themed
-from modelbox_widgets.text import clipped, value_text
+from modelbox_widgets.text import middle, short_labels, value_text
 
 __all__ = ["curves", "overview"]
 
 _ROW_BUDGET = 6000
 _BANDS: dict[Band, str] = {"std": "standard deviation", "minmax": "range", "ci": "95 % confidence interval"}
 _NAMED_COLOURS = len(COLOURS)
+_SIZE = (620, 280)
 
 
 def curves(
@@ -42,8 +43,9 @@ def curves(
     group: str | Sequence[str] | None = None,
     band: str = "std",
     x: str = "step",
+    smooth: float = 0.0,
 ) -> alt.LayerChart:
-    """Draw a metric over steps or time: one line per run, or the mean and a band per group of runs.
+    """Draw a metric over steps, time or epochs: one line per run, or the mean and a band per group of runs.
 
     Parameters
     ----------
@@ -58,7 +60,11 @@ def curves(
     band
         Around the mean of a group: ``"std"``, ``"minmax"`` or ``"ci"`` (95 % of the mean).
     x
-        ``"step"``, or ``"time"`` for seconds since a run's first point.
+        ``"step"``, ``"time"`` for seconds since a run's first point, or ``"epoch"`` for the value that the metric ``epoch`` had then;
+        `points` must hold it.
+    smooth
+        From 0 (as logged) to almost 1: how much of the mean so far goes into each next point (an exponential moving average, corrected at
+        its begin). The values as logged stay visible behind it, faintly.
 
     Raises
     ------
@@ -66,17 +72,27 @@ def curves(
         The metric or the column does not exist, or an option is none of those above.
     """
     frame = checked_runs(runs, "curves()")
-    axis, kind = checked_axis(x), checked_band(band)
+    axis, kind, factor = checked_axis(x), checked_band(band), checked_smoothing(smooth)
     chosen = _float_points(points, frame, [metric])
     if chosen.empty:
         require_metric(frame, metric)
         raise InvalidRequest(f"The metric {shortened(metric)} has no numbers in these runs: there is nothing to draw.")
-    chosen = chosen.assign(x=x_values(chosen, axis))
-    position = _steps() if axis == "step" else alt.X("x:Q", title="seconds")
+    chosen = chosen.assign(x=x_values(chosen, axis, points))
+    chosen = chosen[chosen["x"].notna()]
+    if factor:
+        chosen = chosen.sort_values([ID, "x"], kind="stable") if axis != "step" else chosen
+        chosen = chosen.assign(raw=chosen["value"], value=smoothed(chosen, factor))
+    position = _position(axis)
+    suffix = f", smoothed by {factor:g}" if factor else ""
+    named = f"{middle(metric)}{suffix}"
     if group is not None:
-        return themed(_grouped(chosen, frame, [group] if isinstance(group, str) else list(group), kind, axis, position, metric))
-    rows = _thinned(chosen, run_labels(frame))
-    return themed(_lines(rows, position, list(run_labels(frame).values()), size=(620, 280)).properties(title=heading(clipped(metric))))
+        return _grouped(chosen, frame, [group] if isinstance(group, str) else list(group), kind, axis, named)
+    labels = short_labels(frame)
+    names = list(labels.values())
+    behind = _raw(_thinned(chosen.assign(value=chosen["raw"]), frame), position, names) if factor else None
+    layer = _lines(_thinned(chosen, frame), position, names, size=_SIZE, behind=behind)
+    text = f"Curves of {metric} over {axis} of {len(labels)} runs{suffix}."
+    return themed(layer.properties(title=heading(named)), text)
 
 
 def overview(points: pd.DataFrame, runs: pd.DataFrame, *, metrics: Sequence[str], colour_by: str | None = None) -> alt.FacetChart | None:
@@ -87,9 +103,9 @@ def overview(points: pd.DataFrame, runs: pd.DataFrame, *, metrics: Sequence[str]
     chosen = _float_points(points, runs, metrics)
     if chosen.empty:
         return None
-    labels = run_labels(runs)
+    labels = short_labels(runs)
     ranks = {metric: rank for rank, metric in enumerate(metrics)}
-    rows = [{**row, "rank": ranks[row["key"]]} for row in _thinned(chosen.assign(x=chosen["step"].astype("float64")), labels)]
+    rows = [{**row, "rank": ranks[row["key"]]} for row in _thinned(chosen.assign(x=chosen["step"].astype("float64")), runs)]
     colour: alt.Color | None = None
     if len(labels) > _NAMED_COLOURS and colour_by is not None:
         scores = dict(zip(runs[ID].astype(str), numeric(runs[require_metric(runs, colour_by).last]), strict=True))
@@ -99,9 +115,15 @@ def overview(points: pd.DataFrame, runs: pd.DataFrame, *, metrics: Sequence[str]
     # Sorted by a field of ours: Vega-Lite turns a list of names to sort by into an expression with these names in it.
     chart = layer.facet(facet=alt.Facet("key:N", title=None, sort=alt.EncodingSortField(field="rank", op="min")), columns=3)
     if colour is not None and colour_by is not None:
-        chart.title = heading(f"coloured by {clipped(colour_by, 60)}")
+        chart.title = heading(f"coloured by {middle(colour_by, 60)}")
     chart.resolve = alt.Resolve(scale=alt.ScaleResolveMap(x="independent", y="independent"))
     return chart
+
+
+def _position(axis: Axis) -> alt.X:
+    if axis == "time":
+        return alt.X("x:Q", title="seconds")
+    return _steps() if axis == "step" else alt.X("x:Q", title="epoch", axis=alt.Axis(tickMinStep=1))
 
 
 def _steps() -> alt.X:
@@ -111,7 +133,15 @@ def _steps() -> alt.X:
 # --- lines -------------------------------------------------------------------------------------------------------------------------------
 
 
-def _lines(rows: Rows, position: alt.X, labels: list[str], *, size: tuple[int, int], colour: alt.Color | None = None) -> alt.LayerChart:
+def _lines(
+    rows: Rows,
+    position: alt.X,
+    labels: list[str],
+    *,
+    size: tuple[int, int],
+    colour: alt.Color | None = None,
+    behind: alt.Chart | None = None,
+) -> alt.LayerChart:
     """Return one line per run; pointing at one brings it to the front of the others."""
     near = alt.selection_point(name="near", fields=["run"], on="pointerover", clear="pointerout", empty=False)
     pinned = alt.selection_point(name="pinned", fields=["run"], bind="legend")
@@ -121,29 +151,36 @@ def _lines(rows: Rows, position: alt.X, labels: list[str], *, size: tuple[int, i
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
         detail="run:N",
         color=colour or by_name("run:N", labels),
-        tooltip=[alt.Tooltip("run:N"), alt.Tooltip("x:Q", title="at"), alt.Tooltip("value:Q", format=".5~g"), alt.Tooltip("about:N")],
+        tooltip=[
+            alt.Tooltip("name:N", title="run"),
+            alt.Tooltip("x:Q", title="at", format=",.6~g"),
+            alt.Tooltip("value:Q", format=".5~g"),
+            alt.Tooltip("about:N"),
+        ],
     )
     line = base.mark_line(clip=True).encode(
         strokeWidth=alt.when(near).then(alt.value(3.2)).otherwise(alt.value(1.1 if many else 1.7)),
         opacity=alt.when(pinned).then(alt.value(0.95)).otherwise(alt.value(0.12)),
     )
     # Invisible marks that are wide enough to be pointed at, and that show a run of a single point.
-    target = base.mark_point(size=90, opacity=0)
-    dots = base.mark_point(size=9, filled=True, opacity=0.65).transform_filter(pinned) if len(rows) <= 600 else None
+    target = base.mark_point(size=90, opacity=0, aria=False)
+    dots = base.mark_point(size=9, filled=True, opacity=0.65, aria=False).transform_filter(pinned) if len(rows) <= 600 else None
     # Altair names views by their first layer, so that is where the selections have to be.
     first = line.add_params(near, pinned)
-    layers = [first, target] if dots is None else [first, dots, target]
+    layers = [first, *(layer for layer in (behind, dots, target) if layer is not None)]
     return alt.LayerChart(layer=layers).properties(width=size[0], height=size[1])
 
 
-def _grouped(
-    points: pd.DataFrame, runs: pd.DataFrame, columns: list[str], band: Band, x: Axis, position: alt.X, metric: str
-) -> alt.LayerChart:
-    for column in columns:
-        if column not in runs.columns:
-            close = [name for name in text_columns(runs) if name.rpartition(".")[2] == column]
-            tail = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(text_columns(runs)[:10])}."
-            raise InvalidRequest(f"The frame has no column {shortened(column)} to group by. {tail}", field="group")
+def _raw(rows: Rows, position: alt.X, labels: list[str]) -> alt.Chart:
+    """Return the values as logged, for behind a smoothed line."""
+    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
+    line = chart_of(rows).mark_line(strokeWidth=1, opacity=0.22, clip=True, aria=False)
+    encoded: alt.Chart = line.encode(x=position, y=y, detail="run:N", color=by_name("run:N", labels))
+    return encoded
+
+
+def _grouped(points: pd.DataFrame, runs: pd.DataFrame, columns: list[str], band: Band, x: Axis, metric: str) -> alt.LayerChart:
+    columns = [column_of(runs, column, "curves(group=…)") for column in columns]
     group_of = {
         str(run_id): ", ".join(_equation(column, value) for column, value in zip(columns, values, strict=True))
         for run_id, *values in runs[[ID, *columns]].itertuples(index=False, name=None)
@@ -164,7 +201,7 @@ def _grouped(
             for where, mean, low, high, count in zip(*drawn, strict=True)
         )
     pinned = alt.selection_point(name="pinned", fields=["group"], bind="legend")
-    base = chart_of(rows).encode(x=position, color=by_name("group:N", order))
+    base = chart_of(rows).encode(x=_position(x), color=by_name("group:N", order))
     tooltip = [
         alt.Tooltip("group:N"),
         alt.Tooltip("x:Q", title="at"),
@@ -181,8 +218,9 @@ def _grouped(
         opacity=alt.when(pinned).then(alt.value(1)).otherwise(alt.value(0.12)),
         tooltip=tooltip,
     )
-    title = heading(f"{clipped(metric)}: mean and {_BANDS[band]}")
-    return alt.LayerChart(layer=[area.add_params(pinned), line]).properties(width=620, height=280, title=title)
+    title = heading(f"{metric}: mean and {_BANDS[band]}")
+    layer = alt.LayerChart(layer=[area.add_params(pinned), line]).properties(width=_SIZE[0], height=_SIZE[1], title=title)
+    return themed(layer, f"Mean and {_BANDS[band]} of {metric} in {len(order)} groups: {'; '.join(order[:6])}.")
 
 
 def _in_order(runs: pd.DataFrame, columns: list[str], group_of: Mapping[str, str]) -> list[str]:
@@ -195,7 +233,7 @@ def _in_order(runs: pd.DataFrame, columns: list[str], group_of: Mapping[str, str
 
 
 def _equation(column: str, value: Json) -> str:
-    return f"{clipped(setting_name(column), 40)} = {value_text(value)}"
+    return f"{middle(setting_name(column), 24)} = {middle(value_text(value), 24)}"
 
 
 def _float_points(points: pd.DataFrame, runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -204,19 +242,20 @@ def _float_points(points: pd.DataFrame, runs: pd.DataFrame, metrics: Sequence[st
     return wanted.assign(value=numeric(wanted["value"]))
 
 
-def _thinned(points: pd.DataFrame, labels: dict[str, str]) -> Rows:
+def _thinned(points: pd.DataFrame, runs: pd.DataFrame) -> Rows:
     """Return rows of all series within the budget of one chart, minima and maxima kept."""
     series = list(points.groupby([ID, "key"], sort=False))
     limit = max(24, _ROW_BUDGET // max(len(series), 1))
+    labels, names = short_labels(runs), run_labels(runs)
     rows: Rows = []
     for (run_id, key), part in series:
         ordered = part if part["x"].is_monotonic_increasing else part.sort_values("x", kind="stable")
         where_all, values = ordered["x"].to_numpy(dtype="float64"), ordered["value"].to_numpy(dtype="float64")
         at = kept(values, limit)
         about = f"{len(at)} of {len(values)} points" if len(at) < len(values) else f"{len(values)} points"
-        name = labels[str(run_id)]
+        label, name = labels[str(run_id)], names[str(run_id)]
         rows.extend(
-            {"run": name, "run_id": run_id, "key": key, "x": where, "value": finite(value), "about": about}
+            {"run": label, "name": name, "run_id": run_id, "key": key, "x": where, "value": finite(value), "about": about}
             for where, value in zip(where_all[at].tolist(), values[at].tolist(), strict=True)
         )
     return rows

@@ -7,22 +7,20 @@ from html import escape
 import altair as alt
 import pandas as pd
 
-from modelbox.entities.own_keys import is_own_series
 from modelbox.entities.records import Json
 from modelbox_widgets.charts import overview
 from modelbox_widgets.live_spec import COLOURS
 from modelbox_widgets.parallel import layer_of
 from modelbox_widgets.renderer import spec_bundle
-from modelbox_widgets.runs import ID, checked_runs, metric_columns, numeric, polarity, require_metric, run_labels, setting_name
+from modelbox_widgets.runs import ID, checked_runs, main_metrics, polarity, require_metric, run_labels, setting_name
 from modelbox_widgets.style import themed
 from modelbox_widgets.tables import best_position, differences, leaderboard, shared
-from modelbox_widgets.text import clipped, html_row, html_table, html_view, text_table, value_text
+from modelbox_widgets.text import clipped, html_row, html_table, html_view, middle, text_table, value_text
 
 __all__ = ["Comparison", "main_metrics"]
 
 _MAX_ROWS = 200
 _MAX_SETTINGS = 14
-_MAX_METRICS = 6
 
 
 class Comparison:
@@ -68,7 +66,11 @@ class Comparison:
             layer_of(self.runs, metric=main),
         ]
         drawn = [part for part in parts if part is not None]
-        return themed(alt.vconcat(*drawn, spacing=34).resolve_scale(color="independent")) if drawn else None
+        if not drawn:
+            return None
+        metrics = ", ".join(map(middle, self.metrics))
+        chart: alt.VConcatChart = alt.vconcat(*drawn, spacing=34).resolve_scale(color="independent")
+        return themed(chart, f"Curves of {metrics} and parallel coordinates of {len(self.runs)} runs.")
 
     def __repr__(self) -> str:
         """Return the table as text."""
@@ -162,22 +164,6 @@ class Comparison:
         rows = "".join(html_row([(setting_name(key), ""), (value_text(value), "")]) for key, value in self.shared.items())
         summary = f'<summary class="modelbox-dim">the same in all runs ({len(self.shared)})</summary>'
         return f'<details>{summary}<table class="modelbox-table"><tbody>{rows}</tbody></table></details>'
-
-
-def main_metrics(runs: pd.DataFrame, limit: int = _MAX_METRICS) -> list[str]:
-    """Return the metrics that tell most about runs, the one to judge by first.
-
-    Metrics whose name says what is better come first, those measured on held-out data before the others, and greater-is-better before
-    losses. Metrics without numbers are left out, and those of the machine, which ModelBox logs by itself.
-    """
-    chosen = {key: columns for key, columns in metric_columns(runs).items() if not is_own_series(key)}
-    found = [key for key, columns in chosen.items() if numeric(runs[columns.last]).notna().any()]
-
-    def rank(key: str) -> tuple[int, int, int]:
-        held_out = any(word in key.lower() for word in ("val", "test", "eval", "dev"))
-        return ({"max": 0, "min": 1, None: 2}[polarity(key)], 0 if held_out else 1, found.index(key))
-
-    return sorted(found, key=rank)[:limit]
 
 
 def _is_number(text: str) -> bool:

@@ -7,22 +7,22 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from modelbox.errors import InvalidRequest, shortened
+from modelbox.errors import InvalidRequest
 from modelbox_widgets.points import Floats
 from modelbox_widgets.runs import (
     ID,
     checked_runs,
-    comparable,
+    column_of,
+    differing_settings,
     is_missing,
+    main_metrics,
     numeric,
     require_metric,
     run_labels,
-    setting_columns,
     setting_name,
-    text_columns,
 )
-from modelbox_widgets.style import INK, Rows, by_name, by_score, chart_of, finite, themed
-from modelbox_widgets.text import clipped, value_text
+from modelbox_widgets.style import INK, Rows, by_name, by_score, chart_of, finite, heading, themed
+from modelbox_widgets.text import clipped, middle, short_labels, value_text
 
 __all__ = ["layer_of", "parallel"]
 
@@ -47,30 +47,41 @@ class _Axis:
         return len({value for value in self.values if value is not None}) > 1
 
 
-def parallel(runs: pd.DataFrame, *, metric: str | None = None, settings: Sequence[str] | None = None) -> alt.LayerChart | None:
-    """Draw each run as a line across its settings to its metric (parallel coordinates); ``None`` where fewer than two axes remain.
+def parallel(runs: pd.DataFrame, *, metric: str | None = None, settings: Sequence[str] | None = None) -> alt.LayerChart:
+    """Draw each run as a line across its settings to its metric (parallel coordinates).
 
     Parameters
     ----------
     runs
         A frame of runs.
     metric
-        The last axis, and the colour of the lines.
+        The last axis, and the colour of the lines; by default the metric that tells most.
     settings
         Columns for the axes; by default the parameters that differ. Numbers that span two orders of magnitude are drawn on a log scale.
+
+    Raises
+    ------
+    InvalidRequest
+        The runs differ in fewer than two of these columns, so that there is no line to draw.
     """
-    layer = layer_of(checked_runs(runs, "parallel()"), metric=metric, settings=settings)
-    return None if layer is None else themed(layer)
+    frame = checked_runs(runs, "parallel()", at_least=2)
+    metric = metric or next(iter(main_metrics(frame)), None)
+    layer = layer_of(frame, metric=metric, settings=settings)
+    if layer is None:
+        raise InvalidRequest(
+            "parallel() needs at least two columns in which these runs differ, and they have fewer: select runs with different parameters."
+        )
+    title = f"{len(frame)} runs" + ("" if metric is None else f", coloured by {middle(metric, 60)}")
+    return themed(layer.properties(title=heading(title)), f"Parallel coordinates of {title}.")
 
 
 def layer_of(frame: pd.DataFrame, *, metric: str | None = None, settings: Sequence[str] | None = None) -> alt.LayerChart | None:
-    """Return the chart of :func:`parallel` without configuration, for use as a part of another one."""
+    """Return the chart of :func:`parallel` without title and configuration, for use as a part of another one; ``None`` below two axes."""
     if settings is None:
-        differing = [column for column in setting_columns(frame) if frame[column].map(comparable).nunique() > 1]
+        differing = differing_settings(frame)
         settings = [column for column in differing if column.startswith("params.")] or differing
-    unknown = [column for column in settings if column not in frame.columns]
-    if unknown:
-        raise InvalidRequest(f"The frame has no column {shortened(unknown[0])} to draw. It has: {', '.join(text_columns(frame)[:10])}.")
+    else:
+        settings = [column_of(frame, name, "parallel(settings=…)") for name in settings]
     axes = [_axis(setting_name(column), frame[column]) for column in settings[:_MAX_AXES]]
     if metric is not None:
         axes.append(_axis(metric, frame[require_metric(frame, metric).last]))
@@ -80,7 +91,7 @@ def layer_of(frame: pd.DataFrame, *, metric: str | None = None, settings: Sequen
 
 def _axis(name: str, column: "pd.Series[float]") -> _Axis:
     raw = list(column)
-    texts = [value_text(value) for value in raw]
+    texts = [value if isinstance(value, str) else value_text(value) for value in raw]
     numbers = numeric(column)
     if numbers.notna().any() and all(is_missing(value) for value, number in zip(raw, numbers.isna(), strict=True) if number):
         return _number_axis(name, np.asarray(numbers, dtype=np.float64), texts)
@@ -116,22 +127,32 @@ def _number_axis(name: str, values: Floats, texts: list[str]) -> _Axis:
 
 def _drawn(frame: pd.DataFrame, axes: list[_Axis], metric: str | None) -> alt.LayerChart:
     ids = [str(run_id) for run_id in frame[ID]]
-    labels = run_labels(frame)
+    labels, names = short_labels(frame), run_labels(frame)
     scores = [None] * len(ids) if metric is None else [finite(v) for v in numeric(frame[require_metric(frame, metric).last]).tolist()]
     lines: Rows = []
     for row, run_id in enumerate(ids):
-        about = ", ".join(f"{clipped(axis.name, 24)} = {axis.texts[row]}" for axis in axes)
+        about = ", ".join(f"{middle(axis.name, 24)} = {axis.texts[row]}" for axis in axes)
         lines.extend(
-            {"run": labels[run_id], "run_id": run_id, "at": at, "y": axis.values[row], "score": scores[row], "about": clipped(about, 240)}
+            {
+                "run": labels[run_id],
+                "name": names[run_id],
+                "run_id": run_id,
+                "at": at,
+                "y": axis.values[row],
+                "score": scores[row],
+                "about": clipped(about, 240),
+            }
             for at, axis in enumerate(axes)
         )
-    ticks: Rows = [{"at": at, "y": y, "text": clipped(text, 16)} for at, axis in enumerate(axes) for y, text in axis.ticks]
-    heads: Rows = [{"at": at, "text": clipped(axis.name, 20)} for at, axis in enumerate(axes)]
+    ticks: Rows = [{"at": at, "y": y, "text": middle(text, 16)} for at, axis in enumerate(axes) for y, text in axis.ticks]
+    heads: Rows = [{"at": at, "text": middle(axis.name, 20)} for at, axis in enumerate(axes)]
     x = alt.X("at:Q", axis=None, scale=alt.Scale(domain=[-0.35, len(axes) - 0.7], nice=False))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[0, 1], nice=False))
     near = alt.selection_point(name="near_line", fields=["run_id"], on="pointerover", clear="pointerout", empty=False)
     colour = by_name("run:N", list(labels.values())) if metric is None else by_score("score:Q", legend=False)
-    runs = chart_of(lines).encode(x=x, y=y, detail="run_id:N", color=colour, tooltip=[alt.Tooltip("run:N"), alt.Tooltip("about:N")])
+    runs = chart_of(lines).encode(
+        x=x, y=y, detail="run_id:N", color=colour, tooltip=[alt.Tooltip("name:N", title="run"), alt.Tooltip("about:N")]
+    )
     drawn = (
         runs.mark_line(interpolate="monotone")
         .add_params(near)
@@ -140,7 +161,7 @@ def _drawn(frame: pd.DataFrame, axes: list[_Axis], metric: str | None) -> alt.La
             opacity=alt.when(near).then(alt.value(1)).otherwise(alt.value(0.7)),
         )
     )
-    target = runs.mark_line(strokeWidth=12, opacity=0)
+    target = runs.mark_line(strokeWidth=12, opacity=0, aria=False)
     rules = chart_of(heads).mark_rule(color=INK, opacity=0.5).encode(x=x)
     names = chart_of(heads).mark_text(color=INK, fontWeight="bold", dy=-20).encode(x=x, y=alt.value(0), text="text:N")
     # Above the end of the lines, and to the right of the last axis, where no line runs.

@@ -13,7 +13,8 @@ __all__ = ["render", "spec_bundle"]
 
 def render(spec: dict[str, Json], **_options: Json) -> tuple[dict[str, Json], dict[str, Json]]:
     """Return the bundle of an Altair chart and its metadata; options of other renderers are accepted and have no effect."""
-    return spec_bundle(spec, text="<Vega-Lite chart>")
+    text = spec.get("description")
+    return spec_bundle(spec, text=text if isinstance(text, str) and text else "<Vega-Lite chart>")
 
 
 def spec_bundle(spec: dict[str, Json], *, text: str) -> tuple[dict[str, Json], dict[str, Json]]:
@@ -23,5 +24,5 @@ def spec_bundle(spec: dict[str, Json], *, text: str) -> tuple[dict[str, Json], d
     png = png_of(spec)
     if png is not None:
         bundle[PNG] = png
-        metadata[PNG] = png_metadata(png)
+        metadata[PNG] = {**png_metadata(png), "alt": text}
     return bundle, metadata

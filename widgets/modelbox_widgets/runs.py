@@ -13,6 +13,7 @@ from typing import Literal, cast
 import numpy as np
 import pandas as pd
 
+from modelbox.entities.own_keys import is_own_series
 from modelbox.errors import InvalidRequest, nearest, shortened
 
 __all__ = [
@@ -20,13 +21,18 @@ __all__ = [
     "MetricColumns",
     "Mode",
     "checked_runs",
+    "column_of",
     "comparable",
+    "differing_settings",
     "is_missing",
+    "known_polarity",
+    "main_metrics",
     "metric_columns",
     "numeric",
     "polarity",
     "require_metric",
     "run_labels",
+    "scores_of",
     "setting_columns",
     "setting_name",
 ]
@@ -124,10 +130,70 @@ def require_metric(frame: pd.DataFrame, metric: str) -> MetricColumns:
     raise InvalidRequest(f"None of these runs has the metric {shortened(metric)}. {tail}")
 
 
+def main_metrics(runs: pd.DataFrame, limit: int = 6) -> list[str]:
+    """Return the metrics that tell most about runs, the one to judge by first.
+
+    Metrics whose name says what is better come first, those measured on held-out data before the others, and greater-is-better before
+    losses. Metrics without numbers are left out, and those of the machine, which ModelBox logs by itself.
+    """
+    chosen = {key: columns for key, columns in metric_columns(runs).items() if not is_own_series(key)}
+    found = [key for key, columns in chosen.items() if numeric(runs[columns.last]).notna().any()]
+
+    def rank(key: str) -> tuple[int, int, int]:
+        held_out = any(word in key.lower() for word in ("val", "test", "eval", "dev"))
+        return ({"max": 0, "min": 1, None: 2}[polarity(key)], 0 if held_out else 1, found.index(key))
+
+    return sorted(found, key=rank)[:limit]
+
+
 def setting_columns(frame: pd.DataFrame) -> list[str]:
     """Return the columns that say how runs were set up: parameters first, then tags, then everything else but metrics and times."""
     columns = [column for column in text_columns(frame) if column not in _IDENTITY and not column.startswith("metrics.")]
     return sorted(columns, key=lambda column: 0 if column.startswith("params.") else 1 if column.startswith("tags.") else 2)
+
+
+def differing_settings(frame: pd.DataFrame) -> list[str]:
+    """Return the settings that are not the same for all runs: parameters first, then tags, then the rest."""
+    return [column for column in setting_columns(frame) if frame[column].map(comparable).nunique() > 1]
+
+
+def column_of(frame: pd.DataFrame, name: str, what: str) -> str:
+    """Return the column that a person means by `name`: a column, a parameter without its prefix, or the last value of a metric.
+
+    Raises
+    ------
+    InvalidRequest
+        There is none; the message begins with `what` was to be done with it and names one that is spelled alike.
+    """
+    columns = text_columns(frame)
+    metrics = metric_columns(frame)
+    for candidate in (name, f"params.{name}", f"tags.{name}"):
+        if candidate in columns:
+            return candidate
+    if name in metrics:
+        return metrics[name].last
+    guess = nearest(name, [*columns, *metrics]) or f"It has: {', '.join(columns[:10])}."
+    raise InvalidRequest(f"{what}: the frame has no column, parameter or metric {shortened(name)}. {guess}")
+
+
+def scores_of(frame: pd.DataFrame, metric: str, mode: Mode | None, by: str = "last") -> "pd.Series[float]":
+    """Return the number to judge each run by: the last value of a metric, or the best one that the run reached in the sense of `mode`."""
+    if mode not in ("min", "max", None):
+        raise InvalidRequest(f"mode is {shortened(mode)}: it must be 'min' or 'max'.", field="mode")
+    if by not in ("reached", "last"):
+        raise InvalidRequest(f"by is {shortened(by)}: it must be 'reached' or 'last'.", field="by")
+    columns = require_metric(frame, metric)
+    return numeric(frame[columns.last if by == "last" else columns.min if mode == "min" else columns.max])
+
+
+def known_polarity(metric: str, mode: Mode | None = None) -> Mode:
+    """Return `mode`, else what the name of the metric says; refuse to guess where it says nothing."""
+    mode = mode or polarity(metric)
+    if mode is None:
+        raise InvalidRequest(
+            f"Whether a greater {shortened(metric)} is better cannot be told from its name: pass mode='max' or mode='min'."
+        )
+    return mode
 
 
 def setting_name(column: str) -> str:

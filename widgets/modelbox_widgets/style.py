@@ -7,6 +7,7 @@ import altair as alt
 
 from modelbox.entities.records import Json
 from modelbox_widgets.live_spec import COLOURS, NEUTRAL
+from modelbox_widgets.text import middle
 
 __all__ = ["INK", "Rows", "by_name", "by_score", "chart_of", "finite", "heading", "themed"]
 
@@ -19,12 +20,12 @@ Rows = list[dict[str, Json]]
 """Rows of a chart; field names are ours, labels of users are values."""
 
 
-_C = TypeVar("_C", alt.LayerChart, alt.VConcatChart)
+_C = TypeVar("_C", alt.Chart, alt.LayerChart, alt.VConcatChart)
 
 
-def themed(chart: _C) -> _C:
-    """Return `chart` with transparent ground and mid-grey ink, readable on light and on dark pages."""
-    return chart.properties(background="transparent", config=alt.Config.from_dict(NEUTRAL))
+def themed(chart: _C, description: str) -> _C:
+    """Return `chart` with transparent ground and mid-grey ink, readable on light and on dark pages, and with its content in words."""
+    return chart.properties(background="transparent", config=alt.Config.from_dict(NEUTRAL), description=middle(description, 400))
 
 
 def chart_of(rows: Rows) -> alt.Chart:

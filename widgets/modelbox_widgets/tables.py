@@ -12,15 +12,16 @@ from modelbox_widgets.runs import (
     Mode,
     checked_runs,
     comparable,
+    differing_settings,
     is_missing,
-    numeric,
-    polarity,
+    known_polarity,
     require_metric,
     run_labels,
+    scores_of,
     setting_columns,
 )
 
-__all__ = ["best", "best_position", "differences", "leaderboard", "shared"]
+__all__ = ["best", "best_position", "differences", "leaderboard", "shared", "standings"]
 
 # A dict in a cell (the packages of a run, its git state) is compared key by key, down to this depth.
 _EXPAND_DEPTH = 2
@@ -77,7 +78,7 @@ def best(runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by: Liter
     """
     frame = checked_runs(runs, "best()")
     require_metric(frame, metric)
-    position = best_position(frame, metric, mode or _known_polarity(metric), by=by)
+    position = best_position(frame, metric, known_polarity(metric, mode), by=by)
     if position is None:
         raise InvalidRequest(f"None of these runs has a number for the metric {shortened(metric)}: they logged only NaN or text.")
     return frame.iloc[position]
@@ -85,7 +86,7 @@ def best(runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by: Liter
 
 def best_position(frame: pd.DataFrame, metric: str, mode: Mode, *, by: Literal["last", "reached"] = "last") -> int | None:
     """Return the position of the run with the best value; ``None`` where no run has a number."""
-    values = _scores(frame, metric, mode, by).to_numpy()
+    values = scores_of(frame, metric, mode, by).to_numpy()
     if np.isnan(values).all():
         return None
     return int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))
@@ -95,29 +96,58 @@ def leaderboard(runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by
     """Return the runs ordered by a metric, best first; runs without a number come last."""
     frame = checked_runs(runs, "best()", at_least=0)
     require_metric(frame, metric)
-    mode = mode or _known_polarity(metric)
-    order = _scores(frame, metric, mode, by).to_numpy()
+    mode = known_polarity(metric, mode)
+    order = scores_of(frame, metric, mode, by).to_numpy()
     ranked = np.argsort(order if mode == "min" else -order, kind="stable")  # NaN sorts last either way
     return frame.iloc[ranked]
 
 
-def _scores(frame: pd.DataFrame, metric: str, mode: Mode, by: Literal["last", "reached"]) -> "pd.Series[float]":
-    if mode not in ("min", "max"):
-        raise InvalidRequest(f"mode is {shortened(mode)}: it must be 'min' or 'max'.", field="mode")
-    if by not in ("reached", "last"):
-        raise InvalidRequest(f"by is {shortened(by)}: it must be 'reached' or 'last'.", field="by")
-    columns = require_metric(frame, metric)
-    column = columns.last if by == "last" else columns.min if mode == "min" else columns.max
-    return numeric(frame[column])
+def standings(
+    runs: pd.DataFrame, metric: str, mode: Mode | None = None, *, by: Literal["last", "reached"] = "last", top: int | None = None
+) -> pd.DataFrame:
+    """Return a table of the runs ranked by a metric, best first.
 
+    Parameters
+    ----------
+    runs
+        A frame of runs.
+    metric
+        Key of the metric.
+    mode
+        Whether ``"min"`` or ``"max"`` is best; by default judged by the metric's name.
+    by
+        Judge a run by its last value, or by the best one that it reached at any step.
+    top
+        Keep the first so many.
 
-def _known_polarity(metric: str) -> Mode:
-    mode = polarity(metric)
-    if mode is None:
-        raise InvalidRequest(
-            f"Whether a greater {shortened(metric)} is better cannot be told from its name: pass mode='max' or mode='min'."
-        )
-    return mode
+    Returns
+    -------
+    pandas.DataFrame
+        ``run`` (what it is called), the metric under its own name, ``behind`` (distance to the best), the parameters and tags that differ,
+        ``status``, ``duration_s`` and ``experiment_id``, indexed by ``rank``: equal scores share one, runs without a number have none. It
+        is a frame of runs again: ``.modelbox`` works on it.
+
+    Raises
+    ------
+    InvalidRequest
+        No run has the metric, or its name does not tell what is better and `mode` is not given.
+    """
+    frame = checked_runs(runs, "leaderboard()")
+    mode = known_polarity(metric, mode)
+    ordered = leaderboard(frame, metric, mode, by=by)
+    scores = scores_of(ordered, metric, mode, by).reset_index(drop=True)
+    labels = run_labels(ordered)
+    rank = scores.rank(method="min", ascending=mode == "min").astype("Int64")
+    columns: dict[str, object] = {
+        "run": [labels[str(run_id)] for run_id in ordered[ID]],
+        f"metrics.{metric}": scores.to_numpy(),
+        "behind": (scores - scores.iloc[0]).abs().to_numpy(),
+    }
+    differing = [column for column in differing_settings(ordered) if column.startswith(("params.", "tags."))]
+    for column in [*differing, *(name for name in ("status", "duration_s") if name in ordered.columns), ID]:
+        columns[column] = ordered[column].array
+    table = pd.DataFrame(columns, index=pd.Index(rank, name="rank"))
+    return table if top is None else table.head(top)
 
 
 def _settings(frame: pd.DataFrame, depth: int = _EXPAND_DEPTH) -> pd.DataFrame:

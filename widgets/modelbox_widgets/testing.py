@@ -11,7 +11,7 @@ import vl_convert
 from modelbox.entities.records import Json
 from modelbox.entities.series import SeriesBlock, ValueKind
 
-__all__ = ["HOSTILE_NAMES", "code_in", "compiled", "float_block", "run_id_of", "search"]
+__all__ = ["HOSTILE_NAMES", "code_in", "compiled", "float_block", "misplaced", "run_id_of", "search"]
 
 HOSTILE_NAMES = (
     "val/loss @1",
@@ -33,6 +33,9 @@ HOSTILE_NAMES = (
 
 # Where Vega and Vega-Lite expect code, or an address to load.
 _CODE_KEYS = frozenset({"expr", "signal", "test", "filter", "update", "calculate", "init", "href", "url", "labelExpr"})
+
+# Texts that Vega shows as they are, and the values of a scale.
+_LITERAL_KEYS = frozenset({"text", "title", "subtitle", "description", "domain"})
 
 
 def run_id_of(number: int) -> str:
@@ -108,6 +111,25 @@ def code_in(vega: Json, key: str = "") -> Iterator[str]:
     elif isinstance(vega, list):
         for value in vega:
             yield from code_in(value, key)
+
+
+def misplaced(vega: Json, mark: str, key: str = "") -> Iterator[str]:
+    """Yield every place of a specification that holds the text `mark` and is neither data nor shown literally, as ``key: text``.
+
+    What remains are expressions, names and paths of fields, addresses, formats: nothing of a user's belongs there.
+    """
+    if isinstance(vega, str):
+        if mark in vega and key not in _LITERAL_KEYS:
+            yield f"{key}: {vega}"
+    elif isinstance(vega, dict):
+        for name, value in vega.items():
+            if mark in name:
+                yield name
+            if name not in {"values", "datasets"}:
+                yield from misplaced(value, mark, name)
+    elif isinstance(vega, list):
+        for value in vega:
+            yield from misplaced(value, mark, key)
 
 
 def _summary(key: str, values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> dict[str, Json]:

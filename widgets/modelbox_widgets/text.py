@@ -1,6 +1,7 @@
 """Values as people read them, and tables as HTML in which nothing that a user wrote is markup."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -8,17 +9,73 @@ from html import escape
 from importlib.resources import files
 
 import numpy as np
+import pandas as pd
 
 from modelbox.entities.records import Json
-from modelbox_widgets.runs import is_missing
+from modelbox_widgets.runs import differing_settings, is_missing, run_labels, setting_name
 
-__all__ = ["clipped", "html_row", "html_table", "html_view", "text_table", "value_text"]
+__all__ = [
+    "abouts",
+    "clipped",
+    "html_row",
+    "html_table",
+    "html_view",
+    "middle",
+    "short_labels",
+    "text_table",
+    "unique_middle",
+    "value_text",
+]
 
 
 def clipped(text: str, limit_chars: int = 80) -> str:
     """Return `text` on one line and cut to `limit_chars`."""
     flat = " ".join(text.split())
     return flat if len(flat) <= limit_chars else f"{flat[: limit_chars - 1]}…"
+
+
+def middle(text: str, limit_chars: int = 36) -> str:
+    """Return `text` on one line, shortened in the middle: names of runs often begin alike and tell their difference at the end.
+
+    >>> middle("resnet50-imagenet-augmented-lr0.003-seed7", 20)
+    'resnet50-i…003-seed7'
+    """
+    flat = " ".join(text.split())
+    if len(flat) <= limit_chars:
+        return flat
+    end = (limit_chars - 1) // 2
+    return f"{flat[: limit_chars - 1 - end]}…{flat[len(flat) - end :]}"
+
+
+def unique_middle(texts: Sequence[str], limit_chars: int) -> list[str]:
+    """Return texts shortened in the middle; those that look alike then get a number."""
+    seen: Counter[str] = Counter()
+    short = []
+    for text in texts:
+        label = middle(text, limit_chars)
+        seen[label] += 1
+        short.append(label if seen[label] == 1 else f"{middle(text, limit_chars - 5)} ({seen[label]})")
+    return short
+
+
+def short_labels(frame: pd.DataFrame, limit_chars: int = 34) -> dict[str, str]:
+    """Return what each run is called in a legend, by experiment id: shortened in the middle, and still unique."""
+    labels = run_labels(frame)
+    short = {run_id: middle(label, limit_chars) for run_id, label in labels.items()}
+    counts = Counter(short.values())
+    for run_id, label in short.items():
+        if counts[label] > 1:
+            short[run_id] = f"{middle(labels[run_id], limit_chars - 11)} ({run_id[:8]})"
+    return short
+
+
+def abouts(frame: pd.DataFrame, *, limit_settings: int = 6) -> list[str]:
+    """Return in a few words how each run was set up: the parameters in which these runs differ."""
+    columns = [column for column in differing_settings(frame) if column.startswith("params.")][:limit_settings]
+    return [
+        ", ".join(f"{middle(setting_name(name), 24)} = {middle(value_text(value), 24)}" for name, value in zip(columns, row, strict=True))
+        for row in (frame[columns].itertuples(index=False, name=None) if columns else [()] * len(frame))
+    ]
 
 
 def value_text(value: Json) -> str:

@@ -85,7 +85,8 @@ class RunsAccessor:
         metric: str,
         group: str | Sequence[str] | None = None,
         band: Literal["std", "minmax", "ci"] = "std",
-        x: Literal["step", "time"] = "step",
+        x: Literal["step", "time", "epoch"] = "step",
+        smooth: float = 0.0,
     ) -> alt.LayerChart:
         """Draw a metric: one line per run, or mean and band per group of runs.
 
@@ -98,11 +99,83 @@ class RunsAccessor:
         band
             Around the mean: one standard deviation, the range, or the 95 % confidence interval of the mean.
         x
-            Steps, or seconds since a run's first point.
+            Steps, seconds since a run's first point, or what was logged as ``epoch``.
+        smooth
+            From 0 (as logged) to almost 1: how much of the mean so far goes into each next point.
         """
+        from modelbox_widgets.bands import EPOCH
         from modelbox_widgets.charts import curves
 
-        return curves(self._points([metric]), self._frame, metric=metric, group=group, band=band, x=x)
+        keys = [metric, EPOCH] if x == "epoch" else [metric]
+        # A mean over thinned points, which are the extremes, would not be the mean.
+        points = frames.metrics(self._frame, keys) if smooth else self._points(keys)
+        return curves(points, self._frame, metric=metric, group=group, band=band, x=x, smooth=smooth)
+
+    def parallel(self, metric: str | None = None, settings: Sequence[str] | None = None) -> alt.LayerChart:
+        """Draw each run as a line across its settings to its metric.
+
+        Parameters
+        ----------
+        metric
+            The last axis and the colour; by default the metric that tells most.
+        settings
+            Columns for the axes; by default the parameters that differ.
+        """
+        from modelbox_widgets.parallel import parallel
+
+        return parallel(self._frame, metric=metric, settings=settings)
+
+    def scatter(self, x: str, y: str, *, colour: str | None = None) -> alt.Chart:
+        """Draw each run as a point: `y` against `x`, each a parameter, a metric or any column; `colour` likewise."""
+        from modelbox_widgets.scatter import scatter
+
+        return scatter(self._frame, x, y, colour=colour)
+
+    def pareto(
+        self, x: str, y: str, *, mode: tuple[Mode | None, Mode | None] | None = None, by: Literal["last", "reached"] = "last"
+    ) -> alt.LayerChart:
+        """Draw two metrics of each run against each other, and the runs that no other run beats in both.
+
+        Parameters
+        ----------
+        x, y
+            Metrics, or columns with numbers such as ``"duration_s"``.
+        mode
+            What is better in each, ``"min"`` or ``"max"``; ``None`` where the name tells.
+        by
+            Judge a run by its last value, or by the best one that it reached at any step.
+        """
+        from modelbox_widgets.scatter import pareto
+
+        return pareto(self._frame, x, y, mode=mode, score=by)
+
+    def importance(
+        self,
+        metric: str,
+        params: list[str] | None = None,
+        *,
+        mode: Mode | None = None,
+        by: Literal["last", "reached"] = "last",
+        method: Literal["ranks", "forest"] = "ranks",
+    ) -> alt.LayerChart:
+        """Draw which parameters a metric depends on, as far as these runs tell; :func:`modelbox_widgets.importances` has the numbers.
+
+        Parameters
+        ----------
+        metric
+            Which metric.
+        params
+            Columns to look at; by default the parameters that differ.
+        mode
+            What is better, ``"min"`` or ``"max"``; by default judged by the name.
+        by
+            Judge a run by its last value, or by the best one that it reached at any step.
+        method
+            Each parameter by itself (``"ranks"``), or all together by a random forest of scikit-learn (``"forest"``).
+        """
+        from modelbox_widgets.importance import importance
+
+        return importance(self._frame, metric, params=params, mode=mode, score=by, method=method)
 
     def best(self, metric: str, mode: Mode | None = None, *, by: Literal["last", "reached"] = "last") -> pd.Series[Any]:
         """Return the run with the best value of a metric, as a row.
@@ -119,6 +192,45 @@ class RunsAccessor:
         from modelbox_widgets.tables import best
 
         return best(self._frame, metric, mode, by=by)
+
+    def leaderboard(
+        self, metric: str, mode: Mode | None = None, *, by: Literal["last", "reached"] = "last", top: int | None = None
+    ) -> pd.DataFrame:
+        """Return the runs ranked by a metric, best first: rank, score, distance to the best, and the settings that differ.
+
+        `mode` and `by` are those of :meth:`best`; `top` keeps the first so many.
+        """
+        from modelbox_widgets.tables import standings
+
+        return standings(self._frame, metric, mode, by=by, top=top)
+
+    def stats(
+        self,
+        metric: str,
+        by: str | list[str] | None = None,
+        *,
+        pair: str | None = None,
+        mode: Mode | None = None,
+        level: float = 0.95,
+    ) -> pd.DataFrame:
+        """Return mean and confidence of a metric per group of repetitions (seeds), and how each group compares with the best one.
+
+        Parameters
+        ----------
+        metric
+            Which metric, by its last value.
+        by
+            Column or columns that repetitions share; by default the parameters that differ, except the seed.
+        pair
+            Column that tells which runs of two groups belong together, such as ``"params.seed"``; found by itself where it is called so.
+        mode
+            What is better, ``"min"`` or ``"max"``; by default judged by the name.
+        level
+            Of the confidence interval.
+        """
+        from modelbox_widgets.statistics import stats
+
+        return stats(self._frame, metric, by=by, pair=pair, mode=mode, level=level)
 
     def metrics(self, keys: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return every point of these runs as a long frame: ``experiment_id, key, step, wall_time, value``."""
