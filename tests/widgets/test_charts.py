@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from modelbox.entities.records import Json
 from modelbox.errors import InvalidRequest
 from modelbox_widgets.charts import curves, overview
-from modelbox_widgets.importance import importance
+from modelbox_widgets.coordinates import layer_of, parallel
+from modelbox_widgets.explanation import importance
 from modelbox_widgets.live_spec import live_spec
-from modelbox_widgets.parallel import layer_of, parallel
 from modelbox_widgets.points import rows_of
-from modelbox_widgets.scatter import pareto, scatter
 from modelbox_widgets.style import themed
 from modelbox_widgets.testing import HOSTILE_NAMES, code_in, compiled, float_block, misplaced, run_id_of, search
+from modelbox_widgets.trade_offs import pareto, scatter
 
 CANARY = "kanarienvogel"
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from modelbox_widgets.charts import curves as curves
     from modelbox_widgets.comparison import Comparison as Comparison
-    from modelbox_widgets.importance import importance as importance
-    from modelbox_widgets.importance import importances as importances
+    from modelbox_widgets.coordinates import parallel as parallel
+    from modelbox_widgets.explanation import importance as importance
+    from modelbox_widgets.explanation import importances as importances
     from modelbox_widgets.live_chart import LiveChart as LiveChart
-    from modelbox_widgets.parallel import parallel as parallel
-    from modelbox_widgets.scatter import pareto as pareto
-    from modelbox_widgets.scatter import pareto_front as pareto_front
-    from modelbox_widgets.scatter import scatter as scatter
     from modelbox_widgets.statistics import stats as stats
     from modelbox_widgets.tables import best as best
     from modelbox_widgets.tables import differences as differences
     from modelbox_widgets.tables import standings as standings
+    from modelbox_widgets.trade_offs import pareto as pareto
+    from modelbox_widgets.trade_offs import pareto_front as pareto_front
+    from modelbox_widgets.trade_offs import scatter as scatter
 
 __all__ = [
     "Comparison",
@@ -44,12 +44,12 @@ _HOME = {
     "best": "modelbox_widgets.tables",
     "curves": "modelbox_widgets.charts",
     "differences": "modelbox_widgets.tables",
-    "importance": "modelbox_widgets.importance",
-    "importances": "modelbox_widgets.importance",
-    "parallel": "modelbox_widgets.parallel",
-    "pareto": "modelbox_widgets.scatter",
-    "pareto_front": "modelbox_widgets.scatter",
-    "scatter": "modelbox_widgets.scatter",
+    "importance": "modelbox_widgets.explanation",
+    "importances": "modelbox_widgets.explanation",
+    "parallel": "modelbox_widgets.coordinates",
+    "pareto": "modelbox_widgets.trade_offs",
+    "pareto_front": "modelbox_widgets.trade_offs",
+    "scatter": "modelbox_widgets.trade_offs",
     "standings": "modelbox_widgets.tables",
     "stats": "modelbox_widgets.statistics",
 }

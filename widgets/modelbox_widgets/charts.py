@@ -19,6 +19,7 @@ from modelbox_widgets.runs import (
     ID,
     checked_runs,
     column_of,
+    metric_columns,
     numeric,
     require_metric,
     run_labels,
@@ -89,8 +90,14 @@ def curves(
         return _grouped(chosen, frame, [group] if isinstance(group, str) else list(group), kind, axis, named)
     labels = short_labels(frame)
     names = list(labels.values())
-    behind = _raw(_thinned(chosen.assign(value=chosen["raw"]), frame), position, names) if factor else None
-    layer = _lines(_thinned(chosen, frame), position, names, size=_SIZE, behind=behind)
+    rows = _thinned(chosen, frame)
+    raw = _thinned(chosen.assign(value=chosen["raw"]), frame) if factor else []
+    many = len(names) > _NAMED_COLOURS
+    colour = _coloured_by(rows + raw, frame, metric) if many else by_name("run:N", names)
+    behind = _raw(raw, position, colour) if factor else None
+    layer = _lines(rows, position, names, size=_SIZE, colour=colour, behind=behind)
+    if many:
+        named += ", coloured by where it ended"
     text = f"Curves of {metric} over {axis} of {len(labels)} runs{suffix}."
     return themed(layer.properties(title=heading(named)), text)
 
@@ -106,11 +113,7 @@ def overview(points: pd.DataFrame, runs: pd.DataFrame, *, metrics: Sequence[str]
     labels = short_labels(runs)
     ranks = {metric: rank for rank, metric in enumerate(metrics)}
     rows = [{**row, "rank": ranks[row["key"]]} for row in _thinned(chosen.assign(x=chosen["step"].astype("float64")), runs)]
-    colour: alt.Color | None = None
-    if len(labels) > _NAMED_COLOURS and colour_by is not None:
-        scores = dict(zip(runs[ID].astype(str), numeric(runs[require_metric(runs, colour_by).last]), strict=True))
-        rows = [{**row, "score": finite(scores[row["run_id"]])} for row in rows]
-        colour = by_score("score:Q")
+    colour = _coloured_by(rows, runs, colour_by) if len(labels) > _NAMED_COLOURS and colour_by is not None else None
     layer = _lines(rows, _steps(), list(labels.values()), colour=colour, size=(250, 150))
     # Sorted by a field of ours: Vega-Lite turns a list of names to sort by into an expression with these names in it.
     chart = layer.facet(facet=alt.Facet("key:N", title=None, sort=alt.EncodingSortField(field="rank", op="min")), columns=3)
@@ -118,6 +121,17 @@ def overview(points: pd.DataFrame, runs: pd.DataFrame, *, metrics: Sequence[str]
         chart.title = heading(f"coloured by {middle(colour_by, 60)}")
     chart.resolve = alt.Resolve(scale=alt.ScaleResolveMap(x="independent", y="independent"))
     return chart
+
+
+def _coloured_by(rows: Rows, runs: pd.DataFrame, metric: str) -> alt.Color:
+    """Give each row the last value of `metric` of its run as its colour: there are more runs than colours with names."""
+    last = metric_columns(runs).get(metric)
+    if last is None:  # points of a metric that the frame of runs does not know
+        return by_name("run:N", list(short_labels(runs).values()))
+    scores = dict(zip(runs[ID].astype(str), numeric(runs[last.last]), strict=True))
+    for row in rows:
+        row["score"] = finite(scores[row["run_id"]])
+    return by_score("score:Q")
 
 
 def _position(axis: Axis) -> alt.X:
@@ -171,11 +185,11 @@ def _lines(
     return alt.LayerChart(layer=layers).properties(width=size[0], height=size[1])
 
 
-def _raw(rows: Rows, position: alt.X, labels: list[str]) -> alt.Chart:
+def _raw(rows: Rows, position: alt.X, colour: alt.Color) -> alt.Chart:
     """Return the values as logged, for behind a smoothed line."""
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
-    line = chart_of(rows).mark_line(strokeWidth=1, opacity=0.22, clip=True, aria=False)
-    encoded: alt.Chart = line.encode(x=position, y=y, detail="run:N", color=by_name("run:N", labels))
+    line = chart_of(rows).mark_line(strokeWidth=1, opacity=0.3, clip=True, aria=False)
+    encoded: alt.Chart = line.encode(x=position, y=y, detail="run:N", color=colour)
     return encoded
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from modelbox.entities.records import Json
 from modelbox_widgets.charts import overview
+from modelbox_widgets.coordinates import layer_of
 from modelbox_widgets.live_spec import COLOURS
-from modelbox_widgets.parallel import layer_of
 from modelbox_widgets.renderer import spec_bundle
 from modelbox_widgets.runs import ID, checked_runs, main_metrics, polarity, require_metric, run_labels, setting_name
 from modelbox_widgets.style import themed

@@ -121,13 +121,13 @@ class RunsAccessor:
         settings
             Columns for the axes; by default the parameters that differ.
         """
-        from modelbox_widgets.parallel import parallel
+        from modelbox_widgets.coordinates import parallel
 
         return parallel(self._frame, metric=metric, settings=settings)
 
     def scatter(self, x: str, y: str, *, colour: str | None = None) -> alt.Chart:
         """Draw each run as a point: `y` against `x`, each a parameter, a metric or any column; `colour` likewise."""
-        from modelbox_widgets.scatter import scatter
+        from modelbox_widgets.trade_offs import scatter
 
         return scatter(self._frame, x, y, colour=colour)
 
@@ -145,7 +145,7 @@ class RunsAccessor:
         by
             Judge a run by its last value, or by the best one that it reached at any step.
         """
-        from modelbox_widgets.scatter import pareto
+        from modelbox_widgets.trade_offs import pareto
 
         return pareto(self._frame, x, y, mode=mode, score=by)
 
@@ -173,7 +173,7 @@ class RunsAccessor:
         method
             Each parameter by itself (``"ranks"``), or all together by a random forest of scikit-learn (``"forest"``).
         """
-        from modelbox_widgets.importance import importance
+        from modelbox_widgets.explanation import importance
 
         return importance(self._frame, metric, params=params, mode=mode, score=by, method=method)
 

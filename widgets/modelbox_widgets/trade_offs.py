@@ -1,5 +1,6 @@
 """Runs as points: one number against another, and which runs no other run beats in both."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,10 +47,13 @@ class _Dimension:
         """Return the encoding; the title stands on the axis only, as Vega-Lite copies titles of encodings into expressions."""
         axis = alt.Axis(title=self.title, labelLimit=140)
         if not self.is_number:
+            longest = max((len(place) for place in self.places if place is not None), default=0)
+            axis.labelAngle = 0 if of is alt.Y or longest * len(set(self.places)) < 60 else -30
             return of(f"{field}:N", title=None, axis=axis)
         scale = alt.Scale(type="log" if self.is_logarithmic else "linear", zero=False, nice=not self.is_logarithmic, padding=14)
-        if self.is_logarithmic:  # dense marks of a logarithm would print over each other
-            axis.format, axis.tickCount, axis.labelOverlap = "~g", 5, True
+        if self.is_logarithmic:  # the marks that Vega chooses would be dense between the powers of ten
+            numbers = [number for number in self.places if number is not None]
+            axis.values, axis.format, axis.labelOverlap = powers_of_ten(min(numbers), max(numbers)), "~g", True
         return of(f"{field}:Q", title=None, scale=scale, axis=axis)
 
 
@@ -171,6 +175,12 @@ def pareto(
     names = ", ".join(middle(str(row["name"]), 30) for row in steps[:5])
     layers = alt.LayerChart(layer=[line, points]).properties(width=_SIZE[0], height=_SIZE[1], title=title)
     return themed(layers, f"Pareto front of {what} over {len(rows)} runs: {names}.")
+
+
+def powers_of_ten(low: float, high: float) -> list[float]:
+    """Return the powers of ten from `low` to `high`, at most about eight."""
+    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    return [10.0**power for power in range(first, last + 1, 1 + (last - first) // 8)]
 
 
 def _points(rows: Rows, across: _Dimension, up: _Dimension) -> alt.Chart:

@@ -10,7 +10,7 @@ import pytest
 
 from modelbox.entities.records import Json
 from modelbox.errors import InvalidRequest, MissingExtra
-from modelbox_widgets.importance import importance, importances
+from modelbox_widgets.explanation import importance, importances
 
 
 def runs(count: int = 40) -> pd.DataFrame:

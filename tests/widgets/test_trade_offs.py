@@ -8,8 +8,8 @@ import pytest
 
 from modelbox.entities.records import Json
 from modelbox.errors import InvalidRequest
-from modelbox_widgets.scatter import pareto, pareto_front, scatter
 from modelbox_widgets.testing import run_id_of, search
+from modelbox_widgets.trade_offs import pareto, pareto_front, scatter
 
 
 def frame(loss: list[float], seconds: list[float]) -> pd.DataFrame:
