@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from modelbox.frames import experiments as experiments
     from modelbox.frames import metrics as metrics
     from modelbox.frames import models as models
+    from modelbox.notebook.widgets import run_table as run_table
 
     __version__: str
 
@@ -64,6 +65,7 @@ __all__ = [
     "models",
     "new_experiment",
     "new_model",
+    "run_table",
     "start",
     "sync",
     "unload_ipython_extension",
@@ -92,6 +94,7 @@ _HOME = {
     "models": "modelbox.frames",
     "new_experiment": "modelbox.client.shared",
     "new_model": "modelbox.client.shared",
+    "run_table": "modelbox.notebook.widgets",
     "start": "modelbox.client.shared",
     "sync": "modelbox.client.sync",
     "where": "modelbox.client.shared",

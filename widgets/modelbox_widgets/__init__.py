@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from modelbox_widgets.explanation import importance as importance
     from modelbox_widgets.explanation import importances as importances
     from modelbox_widgets.live_chart import LiveChart as LiveChart
+    from modelbox_widgets.run_table import RunTable as RunTable
     from modelbox_widgets.statistics import stats as stats
     from modelbox_widgets.tables import best as best
     from modelbox_widgets.tables import differences as differences
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "LiveChart",
+    "RunTable",
     "best",
     "curves",
     "differences",
@@ -41,6 +43,7 @@ __all__ = [
 _HOME = {
     "Comparison": "modelbox_widgets.comparison",
     "LiveChart": "modelbox_widgets.live_chart",
+    "RunTable": "modelbox_widgets.run_table",
     "best": "modelbox_widgets.tables",
     "curves": "modelbox_widgets.charts",
     "differences": "modelbox_widgets.tables",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import altair as alt
 
     from modelbox_widgets.comparison import Comparison
+    from modelbox_widgets.run_table import RunTable
     from modelbox_widgets.runs import Mode
 
 __all__ = ["RunsAccessor"]
@@ -231,6 +232,12 @@ class RunsAccessor:
         from modelbox_widgets.statistics import stats
 
         return stats(self._frame, metric, by=by, pair=pair, mode=mode, level=level)
+
+    def table(self, **settings: Any) -> RunTable:
+        """Return the runs as a table to sort, filter and select in; `settings` are those of :class:`modelbox_widgets.RunTable`."""
+        from modelbox.notebook.widgets import table_of
+
+        return table_of(self._frame, **settings)
 
     def metrics(self, keys: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return every point of these runs as a long frame: ``experiment_id, key, step, wall_time, value``."""
