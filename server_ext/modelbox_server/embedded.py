@@ -25,7 +25,7 @@ from modelbox.entities.values import MAX_JSON_DEPTH
 from modelbox.errors import InvalidRequest, TooLarge
 from modelbox.wire.messages import AppendResult, ArtifactUploadQuery, MetricsQuery
 from modelbox.wire.routes import Route
-from modelbox.wire.series import blocks_to_arrow
+from modelbox.wire.series import arrow_stream
 from modelbox_server.operations import run
 from modelbox_server.service.context import Caller
 from modelbox_server.storage.interfaces import BatchKey
@@ -79,8 +79,10 @@ class EmbeddedTransport:
     def append_metrics(self, blocks: Sequence[SeriesBlock], *, client: str, batch: int) -> AppendResult:
         """Store points under the identity (client, batch), exactly once however often it is repeated."""
         # The digest of what HTTP would send: a batch may be tried in process first and over HTTP later.
-        digest = hashlib.sha256(blocks_to_arrow(blocks)).digest()
-        return self._services.metrics.append(self._caller, blocks, BatchKey(client, batch, digest))
+        digest = hashlib.sha256()
+        for piece in arrow_stream(blocks, list_views=True):
+            digest.update(piece)
+        return self._services.metrics.append(self._caller, blocks, BatchKey(client, batch, digest.digest()))
 
     def read_metrics(self, query: MetricsQuery) -> list[SeriesBlock]:
         """Read points as numpy columns, ordered by (step, wall clock)."""

@@ -20,10 +20,10 @@ TOKEN = "a token of this test"
 SERVER = """
 import sys
 from pathlib import Path
-from modelbox_server.standalone import serve
+from modelbox_server.standalone import StandaloneServer, serve
 from modelbox_server.wiring import local_services
 folder, port, token = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-serve(lambda: local_services(folder / "store"), port=port, token=token, runtime_folder=folder / "servers")
+serve(StandaloneServer(lambda: local_services(folder / "store"), port=port, token=token, runtime_folder=folder / "servers"))
 """
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from array import array
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -120,6 +121,35 @@ class TestArrow:
                 writer.write_batch(batch)
         assert [memoryview(block.steps)[0] for block in blocks_from_arrow(out.getvalue())] == [1, 2, 3]
 
+    def test_list_views_carry_shared_steps_once(self) -> None:
+        alike = [replace(float_block(HOSTILE * 100, STEPS * 100), key=f"k{number}") for number in range(20)]
+        blocks = [*alike, *all_kinds(), *alike]
+        stream = blocks_to_arrow(blocks, list_views=True)
+        assert bits(blocks_from_arrow(stream)) == bits(blocks)
+        assert len(stream) < 0.4 * len(blocks_to_arrow(blocks))
+        table = pa.ipc.open_stream(stream).read_all()
+        table.validate(full=True)
+        assert table.schema.field("step").type == pa.large_list_view(pa.int64())
+        assert table["step"].to_pylist()[0] == table["step"].to_pylist()[-1] == STEPS * 100
+        found = blocks_from_arrow(stream)
+        assert found[0].steps is found[19].steps
+
+    def test_list_views_that_pyarrow_writes_are_read(self) -> None:
+        for view in (pa.list_view, pa.large_list_view):
+            schema = pa.schema([(field.name, view(field.type.value_type) if field.name == "step" else field.type) for field in SCHEMA])
+            steps = view(pa.int64())
+            columns = [pa.array([ROW[name]] * 3, steps if name == "step" else SCHEMA.field(name).type) for name in SCHEMA.names]
+            columns[2] = columns[2].from_arrays([1, 0, 1], [2, 2, 2], pa.array([7, 8, 9]), type=steps)
+            out = io.BytesIO()
+            with pa.ipc.new_stream(out, schema) as writer:
+                writer.write_batch(pa.record_batch(columns, schema=schema))
+            assert [list(memoryview(block.steps)) for block in blocks_from_arrow(out.getvalue())] == [[8, 9], [7, 8], [8, 9]]
+
+    def test_list_views_are_only_for_steps_and_clocks(self) -> None:
+        schema = pa.schema([(field.name, pa.large_list_view(pa.float64()) if field.name == "value" else field.type) for field in SCHEMA])
+        with pytest.raises(InvalidRequest, match="'value'"):
+            blocks_from_arrow(stream_of([], schema))
+
     @pytest.mark.parametrize("cut", [0, 1, 8, 100, 700, -9, -8, -1])
     def test_a_stream_that_was_cut_off_is_refused(self, cut: int) -> None:
         with pytest.raises(InvalidRequest, match="Arrow IPC stream"):
@@ -187,8 +217,10 @@ class TestArrow:
 
     def test_damaged_bytes_end_in_blocks_or_in_an_error(self) -> None:
         """Whoever may write metrics must not be able to end the server: see the remark in modelbox.wire.flatbuffers."""
-        stream, dice = blocks_to_arrow(all_kinds()), random.Random(7)  # noqa: S311
-        for _ in range(3000):
+        streams = [blocks_to_arrow(all_kinds(), list_views=list_views) for list_views in (False, True)]
+        dice = random.Random(7)  # noqa: S311
+        for turn in range(4000):
+            stream = streams[turn % 2]
             damaged = bytearray(stream)
             for _ in range(dice.randint(1, 4)):
                 damaged[dice.randrange(len(stream))] = dice.choice([0, 1, 127, 128, 255])

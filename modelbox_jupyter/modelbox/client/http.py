@@ -107,12 +107,12 @@ class HttpTransport:
 
     def append_metrics(self, blocks: Sequence[SeriesBlock], *, client: str, batch: int) -> AppendResult:
         """Store points under the identity (client, batch), exactly once however often it is repeated."""
-        from modelbox.wire.series import ARROW_STREAM, blocks_to_arrow  # 40 ms to load, and only needed by whoever sends points
+        from modelbox.wire.series import ARROW_STREAM, blocks_to_arrow  # only needed by whoever sends points
 
         query = MetricsIngestQuery(client=client, batch=batch)
         headers = {"Accept": _JSON, "Content-Type": ARROW_STREAM}
         target = _target(routes.APPEND_METRICS, None, query)
-        with self._exchange("POST", target, blocks_to_arrow(blocks), headers) as response:
+        with self._exchange("POST", target, blocks_to_arrow(blocks, list_views=True), headers) as response:
             return wire_json.decode_trusted(response.read(), AppendResult)
 
     def read_metrics(self, query: MetricsQuery) -> list[SeriesBlock]:
@@ -120,6 +120,7 @@ class HttpTransport:
         from modelbox.wire.series import ARROW_STREAM, blocks_from_arrow
 
         headers = {"Accept": ARROW_STREAM, "Content-Type": _JSON}
+        query = msgspec.structs.replace(query, list_views=True)
         with self._exchange("POST", _target(routes.READ_METRICS, None, None), wire_json.encode(query), headers) as response:
             return blocks_from_arrow(response.read())
 

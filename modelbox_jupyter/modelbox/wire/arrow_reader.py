@@ -1,8 +1,8 @@
 """Reading blocks of metric points from an Arrow IPC stream: the table of :mod:`modelbox.wire.arrow`, and nothing else.
 
 Whatever the bytes are, the result is blocks or an error with a sentence. Number columns are views into the stream itself; texts and bytes
-are copied out. Lists and texts may have offsets of 32 or 64 bits, as the common implementations write them. Compressed bodies are refused:
-compress the HTTP body instead.
+are copied out. Lists and texts may have offsets of 32 or 64 bits, as the common implementations write them, and ``step`` and ``wall_time``
+may be list views. Compressed bodies are refused: compress the HTTP body instead.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ _SCHEMA_MESSAGE, _BATCH_MESSAGE = 1, 3
 _UTF8 = {5: 4, 20: 8}
 _BINARY = {4: 4, 19: 8}
 _LIST = {12: 4, 21: 8}
+_LIST_VIEW = {25: 4, 26: 8}
 _INT, _FLOAT, _TIMESTAMP = 2, 3, 10
 
 
@@ -101,7 +102,10 @@ def _messages(data: memoryview) -> Iterator[_Message]:
 
 
 def _columns(message: _Message | None) -> dict[str, int]:
-    """Check the schema, and return the width of the offsets of each column; that of its texts stands under ``"<name>.item"``."""
+    """Check the schema, and return the width of the offsets of each column, negative for list views.
+
+    That of its texts stands under ``"<name>.item"``.
+    """
     if message is None or message[0].uint8(1) != _SCHEMA_MESSAGE:
         raise Damaged("it does not begin with a schema")
     schema = message[0].table(2)
@@ -129,7 +133,10 @@ def _offset_widths(name: str, field: Table) -> dict[str, int] | None:
     if name in {"object_id", "key"}:
         width = _UTF8.get(field.uint8(2))
         return None if width is None else {name: width}
-    width = _LIST.get(field.uint8(2))
+    kind_of_list = field.uint8(2)
+    width = _LIST.get(kind_of_list)
+    if width is None and name in {"step", "wall_time"} and kind_of_list in _LIST_VIEW:
+        width = -_LIST_VIEW[kind_of_list]
     if width is None or len(children) != 1:
         return None
     item = children[0]
@@ -197,6 +204,18 @@ class _Batch:
             raise Damaged("offsets go backwards")
         return offsets
 
+    def spans(self, count: int, width: int) -> list[tuple[int, int]]:
+        """Return the next two buffers, offsets and sizes of `count` items, as where each begins and ends."""
+        columns: list[list[int]] = []
+        for _ in range(2):
+            content = self.buffer()
+            if len(content) < width * count:
+                raise Damaged(f"a buffer has {len(content)} bytes for the places of {count} items")
+            columns.append(content[: width * count].cast("i" if width == 4 else "q").tolist())
+        if any(number < 0 for column in columns for number in column):
+            raise Damaged("offsets or sizes are negative")
+        return [(offset, offset + size) for offset, size in zip(*columns, strict=True)]
+
 
 @dataclass(frozen=True, slots=True)
 class _List:
@@ -210,11 +229,11 @@ class _List:
 def _list(batch: _Batch, name: str, width: int) -> _List:
     rows, nulls = batch.node()
     validity = batch.buffer()
-    bounds: list[tuple[int, int] | None] = list(pairwise(batch.offsets(rows, width)))
+    bounds: list[tuple[int, int] | None] = list(pairwise(batch.offsets(rows, width)) if width > 0 else batch.spans(rows, -width))
     count, item_nulls = batch.node()
     if item_nulls or (nulls and name in {"step", "wall_time"}):
         raise InvalidRequest(f"The column {name!r} of the Arrow stream has nulls: leave them out.", field=name)
-    if bounds and bounds[-1] is not None and bounds[-1][1] > count:
+    if max((span[1] for span in bounds if span is not None), default=0) > count:
         raise Damaged(f"the lists of {name!r} have more items than there are")
     if nulls:
         if len(validity) * 8 < rows:
@@ -227,7 +246,9 @@ def _list(batch: _Batch, name: str, width: int) -> _List:
 def _numbers(batch: _Batch, name: str, width: int) -> list[_Numbers | None]:
     lists = _list(batch, name, width)
     items = batch.numbers(lists.count, "d" if name == "value" else "q")
-    return [None if span is None else items[span[0] : span[1]] for span in lists.bounds]
+    # Rows of list views that see the same items get the same object, so that a reader notices.
+    seen: dict[tuple[int, int], _Numbers] = {}
+    return [None if span is None else seen.setdefault(span, items[span[0] : span[1]]) for span in lists.bounds]
 
 
 def _binaries(batch: _Batch, count: int, width: int) -> list[bytes]:

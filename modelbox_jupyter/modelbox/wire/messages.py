@@ -367,6 +367,7 @@ class MetricsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `max_points` thins each float series to about so many points, keeping minima and maxima. `skip` leaves out, per ``object_id`` and
     ``key``, as many points as the caller already has (in order of arrival), for following a running experiment. `first_step` and
     `last_step` bound the steps that are wanted, both included: a chart that was zoomed in asks for what it shows, and `max_points` of that.
+    `list_views` allows an Arrow answer whose steps and wall clocks are list views, so that series that share them carry them once.
     """
 
     objects: list[str]
@@ -375,6 +376,7 @@ class MetricsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     first_step: int | None = None
     last_step: int | None = None
     skip: dict[str, dict[str, int]] = {}
+    list_views: bool = False
 
 
 class SummariesQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,14 +16,18 @@ from typing_extensions import Buffer
 from modelbox.entities.series import SeriesBlock, ValueKind
 from modelbox.entities.values import WireFloat, float_from_wire, float_to_wire
 from modelbox.errors import InvalidRequest, TooLarge, shortened
-from modelbox.wire.arrow import ARROW_STREAM, blocks_to_arrow
+from modelbox.wire.arrow import ARROW_END, ARROW_STREAM, arrow_batch, arrow_schema, arrow_stream, blocks_to_arrow
 from modelbox.wire.arrow_reader import MAX_ARROW_POINTS, blocks_from_arrow
 from modelbox.wire.messages import MetricsJson, SeriesJson
 
 __all__ = [
+    "ARROW_END",
     "ARROW_STREAM",
     "MAX_ARROW_POINTS",
     "MAX_JSON_POINTS",
+    "arrow_batch",
+    "arrow_schema",
+    "arrow_stream",
     "blocks_from_arrow",
     "blocks_from_json",
     "blocks_to_arrow",

@@ -12,7 +12,15 @@ from modelbox.entities.series import ValueKind
 from modelbox.errors import InvalidRequest
 from modelbox.wire.json import decode, encode
 from modelbox.wire.messages import Empty, MetricsIngestQuery, MetricsJson, MetricsQuery
-from modelbox.wire.series import ARROW_STREAM, blocks_from_arrow, blocks_from_json, blocks_to_arrow, blocks_to_json
+from modelbox.wire.series import (
+    ARROW_END,
+    ARROW_STREAM,
+    arrow_batch,
+    arrow_schema,
+    blocks_from_arrow,
+    blocks_from_json,
+    blocks_to_json,
+)
 from modelbox_server.http.exchange import JSON, Exchange
 from modelbox_server.http.headers import prefers
 from modelbox_server.http.incoming import body_media, query_of
@@ -29,9 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["IngestExchange", "ReadExchange"]
 
 _PIECE_BYTES = 256 * 1024
+_SLICE_BYTES = 1 << 20
 _SLICE_POINTS = 20_000
-_BATCH_POINTS = 200_000
-_ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
+_BATCH_POINTS = 4_000_000
+_LIKE_NUMBERS = 20
 
 
 class IngestExchange(Exchange):
@@ -80,40 +89,59 @@ class ReadExchange(Exchange):
         handler = self.handler
         handler.set_header("Vary", "Accept")
         arrow = prefers(handler.request.headers.get("Accept", ""), ARROW_STREAM, JSON)
-        blocks = await handler.face.run(self._read)
         if arrow:
+            stream = await handler.face.run(self._arrow)
             handler.set_header("Content-Type", ARROW_STREAM)
-        # The JSON of a million points is some fifty megabytes, which nobody needs in one piece.
-        pieces = _arrow_pieces(blocks) if arrow else _json_pieces(blocks)
-        while piece := await handler.face.run(next, pieces, b""):
-            await handler.send_piece(piece)
+            handler.set_header("Content-Length", str(sum(map(len, stream))))
+            for piece in _slices(stream):
+                await handler.send_piece(piece)
+        else:
+            # The JSON of a million points is some fifty megabytes, which nobody needs in one piece.
+            pieces = _json_pieces(await handler.face.run(self._read, self._query()))
+            while piece := await handler.face.run(next, pieces, b""):
+                await handler.send_piece(piece)
         handler.finish()
 
-    def _read(self) -> list[SeriesBlock]:
-        query = decode(memoryview(self._body), MetricsQuery)
+    def _query(self) -> MetricsQuery:
+        return decode(memoryview(self._body), MetricsQuery)
+
+    def _read(self, query: MetricsQuery) -> list[SeriesBlock]:
         return self.handler.face.services().metrics.read(self.handler.caller, query)
 
+    def _arrow(self) -> list[bytes | memoryview]:
+        query = self._query()
+        return _arrow_pieces(self._read(query), list_views=query.list_views)
 
-def _arrow_pieces(blocks: list[SeriesBlock]) -> Iterator[bytes]:
-    """Yield one Arrow IPC stream, some series at a time: encoding holds the interpreter lock for some milliseconds per megabyte."""
+
+def _arrow_pieces(blocks: list[SeriesBlock], *, list_views: bool) -> list[bytes | memoryview]:
+    """Return one Arrow IPC stream in pieces, most of which are the columns of `blocks` themselves."""
+    pieces: list[bytes | memoryview] = [arrow_schema(list_views=list_views)]
     group: list[SeriesBlock] = []
-    schema_sent = False
-    for block in [*blocks, None]:
-        points = sum(map(len, group))
-        if block is None or (group and points + len(block) > _BATCH_POINTS):
-            stream = blocks_to_arrow(group)
-            # Every stream is a schema, record batches and an end; the pieces share the first and the last.
-            start = _schema_bytes(stream) if schema_sent else 0
-            yield stream[start : -len(_ARROW_END)]
-            group, schema_sent = [], True
-        if block is not None:
-            group.append(block)
-    yield _ARROW_END
+    points = 0
+    for block in blocks:
+        # A text is worth some numbers: the texts of a batch may not pass 2 GiB.
+        weight = len(block) * (1 if block.kind is ValueKind.FLOAT else _LIKE_NUMBERS)
+        if group and points + weight > _BATCH_POINTS:
+            pieces += arrow_batch(group, list_views=list_views)
+            group, points = [], 0
+        group.append(block)
+        points += weight
+    if group:
+        pieces += arrow_batch(group, list_views=list_views)
+    return [*pieces, ARROW_END]
 
 
-def _schema_bytes(stream: bytes) -> int:
-    """Return how long the schema message is: a marker, the length of what follows, and no body."""
-    return 8 + int.from_bytes(stream[4:8], "little")
+def _slices(pieces: list[bytes | memoryview]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces that are worth a call of the network, and not more than it takes at once."""
+    small = bytearray()
+    for piece in pieces:
+        for start in range(0, len(piece), _SLICE_BYTES):
+            part = piece[start : start + _SLICE_BYTES]
+            if len(small) + len(part) > _SLICE_BYTES:
+                yield bytes(small)
+                small.clear()
+            small += part
+    yield bytes(small)
 
 
 def _json_pieces(blocks: list[SeriesBlock]) -> Iterator[bytes]:

@@ -36,4 +36,4 @@ def _on_start(server: StandaloneServer) -> None:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    serve(lambda: local_services(folder / "store"), port=0, runtime_folder=folder / "servers", on_start=_on_start)
+    serve(StandaloneServer(lambda: local_services(folder / "store"), port=0, runtime_folder=folder / "servers"), on_start=_on_start)
