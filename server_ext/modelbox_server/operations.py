@@ -7,6 +7,7 @@ Routes with a `stream` are not in this table: their faces call the metrics and a
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from types import MappingProxyType
 from typing import Generic, TypeAlias, TypeVar, cast
 
@@ -96,7 +97,7 @@ def _plain(message: S, metadata: Mapping[str, Json]) -> S:
 
 def _wire(values: Iterable[Json]) -> list[Json]:
     """Return values as messages carry them. Tables of runs have tens of thousands of them, nearly all simple."""
-    return [value if type(value) in _SIMPLE else json_to_wire(value) for value in values]
+    return [value if type(value) in _SIMPLE or (type(value) is float and isfinite(value)) else json_to_wire(value) for value in values]
 
 
 def _document(document: m.MetadataDocument) -> m.MetadataDocument:

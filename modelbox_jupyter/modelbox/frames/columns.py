@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, cast
+from functools import lru_cache
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
 
 from modelbox.entities.times import to_us
+from modelbox.entities.values import json_from_wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +27,7 @@ __all__ = [
     "joined",
     "numbers_column",
     "objects_column",
+    "plain_values",
     "tag_column",
     "text_column",
     "times_column",
@@ -33,20 +37,28 @@ __all__ = [
 Array: TypeAlias = np.ndarray[tuple[int], np.dtype[np.generic]]
 
 _EXACT_IN_FLOAT = 2**53
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 _NOT_A_TIME = -(2**63)
 _NON_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
-def by_key(keys: Sequence[str], rows: Sequence[int], values: Sequence[Json]) -> dict[str, tuple[list[int], list[Json]]]:
-    """Return rows and values per key."""
-    grouped: dict[str, tuple[list[int], list[Json]]] = {}
-    for key, row, value in zip(keys, rows, values, strict=True):
-        group = grouped.get(key)
-        if group is None:
-            group = grouped[key] = ([], [])
-        group[0].append(row)
-        group[1].append(value)
+def by_key(keys: Sequence[str], *columns: list[Any]) -> dict[str, list[list[Any]]]:
+    """Return the part of each column that belongs to each key; fast where equal keys stand together, as stores send them."""
+    grouped: dict[str, list[list[Any]]] = {}
+    start = 0
+    for key, run in groupby(keys):
+        stop = start + len(list(run))
+        parts = [column[start:stop] for column in columns]
+        if (known := grouped.setdefault(key, parts)) is not parts:
+            for whole, part in zip(known, parts, strict=True):
+                whole += part
+        start = stop
     return grouped
+
+
+def plain_values(values: list[Json]) -> list[Json]:
+    """Return values of the wire as what they stand for; numbers and text do so by themselves."""
+    return values if set(map(type, values)) <= _PLAIN else [json_from_wire(value) for value in values]
 
 
 def typed_column(rows: list[int], values: list[Json], height: int) -> object:
@@ -81,8 +93,13 @@ def numbers_column(rows: list[int], values: list[Json], height: int) -> object:
 
 def _placed(rows: list[int], values: Sequence[object], height: int, dtype: np.dtype[np.generic], missing: object) -> object:
     column = np.full(height, missing, dtype=dtype)
-    column[rows] = cast("ArrayLike", values)
+    column[slice(None) if rows == _every(height) else rows] = cast("ArrayLike", values)
     return column
+
+
+@lru_cache(maxsize=4)
+def _every(height: int) -> list[int]:
+    return list(range(height))
 
 
 def _nullable(rows: list[int], values: Sequence[object], height: int, dtype: str) -> object:
@@ -90,6 +107,8 @@ def _nullable(rows: list[int], values: Sequence[object], height: int, dtype: str
 
 
 def _spread(rows: list[int], values: Sequence[object], height: int) -> list[object]:
+    if rows == _every(height):
+        return list(values)
     spread: list[object] = [None] * height
     for row, value in zip(rows, values, strict=True):
         spread[row] = value

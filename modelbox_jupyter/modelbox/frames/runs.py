@@ -36,7 +36,16 @@ from modelbox.client.shared import default_connection
 from modelbox.entities.own_keys import CONSOLE_PREFIX, LONG_METADATA
 from modelbox.entities.times import from_us
 from modelbox.entities.values import json_from_wire
-from modelbox.frames.columns import by_key, numbers_column, objects_column, tag_column, text_column, times_column, typed_column
+from modelbox.frames.columns import (
+    by_key,
+    numbers_column,
+    objects_column,
+    plain_values,
+    tag_column,
+    text_column,
+    times_column,
+    typed_column,
+)
 from modelbox.frames.subjects import ids_of, origin
 
 if TYPE_CHECKING:
@@ -136,7 +145,7 @@ def experiment_table(frame: ExperimentFrame, where: Where | None = None) -> pd.D
     if frame.shown:
         return _shown_table(frame, where)
     columns: dict[str, object] = _field_columns(records)
-    documents = by_key(frame.metadata.key, frame.metadata.row, [json_from_wire(value) for value in frame.metadata.value])
+    documents = by_key(frame.metadata.key, frame.metadata.row, plain_values(frame.metadata.value))
     for name in sorted(documents, key=_metadata_order):
         rows, values = documents[name]
         # A key of the user may be spelled like a field: the field stays, the key moves behind a prefix.
@@ -165,7 +174,7 @@ def _shown_column(column: ShownColumn) -> object:
         return times_column([None if us is None else from_us(us) for us in column.values])
     if column.kind == "duration":
         return np.array([np.nan if us is None else us / 1e6 for us in column.values], np.float64)
-    values = [json_from_wire(value) for value in column.values]
+    values = plain_values(column.values)
     rows = [row for row, value in enumerate(values) if value is not None]
     make = {"tag": tag_column, "number": numbers_column, "value": typed_column}[column.kind]
     return make(rows, [values[row] for row in rows], height)
@@ -187,19 +196,17 @@ def _metadata_order(name: str) -> tuple[int, str]:
 
 def _add_metrics(columns: dict[str, object], frame: ExperimentFrame, height: int) -> list[str]:
     summaries = frame.metrics
-    last = by_key(summaries.key, summaries.row, summaries.last)
-    low = by_key(summaries.key, summaries.row, summaries.min)
-    high = by_key(summaries.key, summaries.row, summaries.max)
-    names = sorted(name for name in last if not name.startswith(CONSOLE_PREFIX))
-    values = {name: numbers_column(*last[name], height) for name in names}
+    found = by_key(summaries.key, summaries.row, summaries.last, summaries.min, summaries.max)
+    names = sorted(name for name in found if not name.startswith(CONSOLE_PREFIX))
     # A metric called "loss.min" keeps its column; the minimum of "loss" steps aside.
     taken = {f"metrics.{name}" for name in names} | columns.keys()
     for name in names:
-        columns[f"metrics.{name}"] = values[name]
+        rows, last, low, high = found[name]
+        columns[f"metrics.{name}"] = value = numbers_column(rows, last, height)
         derived = {
-            f"metrics.{name}.last": values[name],
-            f"metrics.{name}.min": numbers_column(*low[name], height),
-            f"metrics.{name}.max": numbers_column(*high[name], height),
+            f"metrics.{name}.last": value,
+            f"metrics.{name}.min": numbers_column(rows, low, height),
+            f"metrics.{name}.max": numbers_column(rows, high, height),
         }
         columns.update({column: array for column, array in derived.items() if column not in taken})
     return names

@@ -1,15 +1,14 @@
 """Experiments with everything that a table of runs shows, as columns: one answer instead of one request per run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from modelbox.entities.own_keys import LONG_METADATA
-from modelbox.entities.records import MetadataEntry
-from modelbox.entities.series import SeriesSummary
-from modelbox.wire.messages import ExperimentFrame, ExperimentsQuery, MetadataColumns, SummaryColumns
+from modelbox.entities.records import Json
+from modelbox.wire.messages import ExperimentFrame, ExperimentsQuery, MetadataColumns
 from modelbox_server.service.context import Caller
-from modelbox_server.service.objects import in_parts
 from modelbox_server.service.search import ExperimentSearch
-from modelbox_server.storage.interfaces import Condition, MetadataStore, MetricsStore
+from modelbox_server.storage.interfaces import MetadataStore, MetricsStore
 
 __all__ = ["FramesService"]
 
@@ -28,40 +27,38 @@ class FramesService:
         Long metadata (:data:`~modelbox.entities.own_keys.LONG_METADATA`) comes along only with `long`.
         """
         del caller
-        shown = [] if long else [Condition("key", "ne", key) for key in LONG_METADATA]
         with self._metadata.read() as tx:
-            page, shown_columns = self._search.page_and_columns(tx, query)
-            if shown_columns:
-                return ExperimentFrame(
-                    experiments=page.items,
-                    metadata=MetadataColumns(),
-                    metrics=SummaryColumns(),
-                    shown=shown_columns,
-                    next_page_token=page.next_page_token,
-                )
-            ids = [record.id for record in page.items]
-            entries = [entry for part in in_parts(ids) for entry in tx.select(MetadataEntry, [Condition("object_id", "in", part), *shown])]
-        row = {object_id: i for i, object_id in enumerate(ids)}
+            page, shown = self._search.page_and_columns(tx, query)
+            ids = [record.id for record in page.items] if not shown else []
+            documents = tx.documents(ids, without=() if long else LONG_METADATA)
         return ExperimentFrame(
             experiments=page.items,
-            metadata=MetadataColumns(
-                row=[row[entry.object_id] for entry in entries],
-                key=[entry.key for entry in entries],
-                value=[entry.value for entry in entries],
-            ),
-            metrics=_columns(self._metrics.summaries(ids) if ids else [], row),
+            metadata=_metadata_columns(documents),
+            metrics=self._metrics.summary_columns(ids),
+            shown=shown,
             next_page_token=page.next_page_token,
         )
 
 
-def _columns(summaries: Sequence[SeriesSummary], row: dict[str, int]) -> SummaryColumns:
-    return SummaryColumns(
-        row=[row[summary.object_id] for summary in summaries],
-        key=[summary.key for summary in summaries],
-        count=[summary.count for summary in summaries],
-        last_step=[summary.last_step for summary in summaries],
-        last=[summary.last for summary in summaries],
-        min=[summary.min for summary in summaries],
-        max=[summary.max for summary in summaries],
-        mean=[summary.mean for summary in summaries],
+def _metadata_columns(documents: Sequence[Mapping[str, Json]]) -> MetadataColumns:
+    """Return documents as columns, by key and then by row."""
+    keys = sorted(set(chain.from_iterable(documents)))
+    height = len(documents)
+    if len(keys) * height == sum(map(len, documents)):
+        # Every run has all of them, as the runs of a search over parameters do.
+        return MetadataColumns(
+            row=list(range(height)) * len(keys),
+            key=[key for key in keys for _ in range(height)],
+            value=[document[key] for key in keys for document in documents],
+        )
+    rows: dict[str, list[int]] = {key: [] for key in keys}
+    values: dict[str, list[Json]] = {key: [] for key in keys}
+    for row, document in enumerate(documents):
+        for key, value in document.items():
+            rows[key].append(row)
+            values[key].append(value)
+    return MetadataColumns(
+        row=list(chain.from_iterable(rows.values())),
+        key=[key for key in keys for _ in rows[key]],
+        value=list(chain.from_iterable(values.values())),
     )

@@ -28,7 +28,6 @@ from modelbox.wire.query.ordering import Sortable, behind, in_order, is_place, s
 from modelbox.wire.query.parser import parse
 from modelbox_server.service.context import Clock
 from modelbox_server.service.narrowing import necessary
-from modelbox_server.service.objects import in_parts
 from modelbox_server.service.paging import foreign_token, page_of, query_bytes, sealed, shown_limit, unsealed
 from modelbox_server.service.point_values import point_values
 from modelbox_server.storage.interfaces import Condition, MetadataTransaction, MetricsStore, Order
@@ -221,11 +220,7 @@ class _Search:
         return [(facts, sorts or answer is None) for facts, answer in answers if answer is not False]
 
     def _documents(self, ids: list[str], keys: Sequence[str]) -> Mapping[str, Mapping[str, Json]]:
-        documents: dict[str, dict[str, Json]] = {object_id: {} for object_id in ids}
-        for part in in_parts(ids):
-            for entry in self.tx.select(MetadataEntry, [Condition("object_id", "in", part), Condition("key", "in", list(keys))]):
-                documents[entry.object_id][entry.key] = entry.value
-        return documents
+        return dict(zip(ids, self.tx.documents(ids, keys), strict=True))
 
     def _series(self, ids: list[str], keys: Sequence[str]) -> Mapping[str, Mapping[str, SeriesSummary]]:
         summaries: dict[str, list[SeriesSummary]] = {object_id: [] for object_id in ids}

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from modelbox.entities.records import Record
+    from modelbox.entities.records import Json, Record
     from modelbox.entities.series import SeriesBlock, SeriesSummary
+    from modelbox.wire.messages import SummaryColumns
 
 __all__ = [
     "AppendOutcome",
@@ -82,6 +83,22 @@ class MetadataTransaction(Protocol):
 
         Without `order` they come by primary key. `after` continues a list: the value of the order field (when `order` is given) followed
         by the primary key of the last record that was seen; pages neither repeat nor skip a record that did not change.
+        """
+        ...
+
+    def documents(
+        self, object_ids: Sequence[str], keys: Sequence[str] | None = None, *, without: Sequence[str] = ()
+    ) -> list[dict[str, Json]]:
+        """Return the metadata of each of these objects, in the order of `object_ids`; an object without any has an empty document.
+
+        The same could be selected as :class:`~modelbox.entities.records.MetadataEntry` records; this is for tables of thousands of runs.
+
+        Parameters
+        ----------
+        keys
+            Only what stands under these.
+        without
+            Leave out what stands under these.
         """
         ...
 
@@ -206,6 +223,13 @@ class MetricsStore(Protocol):
         """Return what is known of every series of these objects without reading points, ordered as in :meth:`read`.
 
         With `keys` only of those series.
+        """
+        ...
+
+    def summary_columns(self, object_ids: Sequence[str]) -> SummaryColumns:
+        """Return the summaries of every series of these objects, none of which is named twice, as columns.
+
+        They come by key, then by object as asked, then by kind; `row` is the place of the object in `object_ids`.
         """
         ...
 

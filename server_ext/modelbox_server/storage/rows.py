@@ -18,7 +18,7 @@ from modelbox.entities.values import json_from_wire, json_to_wire
 from modelbox.errors import InvalidQuery, InvalidRequest, StorageError, shortened
 from modelbox_server.storage.schema import TABLES, Column, Storage, Table, Unique
 
-__all__ = ["Cell", "Row", "RowCodec", "codec", "is_storable_text"]
+__all__ = ["Cell", "Row", "RowCodec", "codec", "document_from_text", "is_storable_text"]
 
 R = TypeVar("R", bound=Record)
 
@@ -220,6 +220,24 @@ def _from_json(value: object) -> Json:
     plain = msgspec.json.decode(text)
     # Escapes are rare: most values need no second look.
     return json_from_wire(plain) if '"$' in text else plain
+
+
+def document_from_text(text: str) -> dict[str, Json]:
+    """Return the values of a JSON object whose values are written as in rows.
+
+    Raises
+    ------
+    StorageError
+        A value is no JSON: another program wrote it.
+    """
+    try:
+        plain: dict[str, Json] = _DOCUMENTS.decode(text)
+    except msgspec.MsgspecError as error:
+        raise StorageError(f"Metadata in the database cannot be read ({error}): did another program write it?") from error
+    return {key: json_from_wire(value) for key, value in plain.items()} if '"$' in text else plain
+
+
+_DOCUMENTS = msgspec.json.Decoder(dict)
 
 
 def _tuple_from_json(value: object) -> tuple[Json, ...]:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: D102 - the name of a test is its sentence
 
+import math
 import random
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,6 +16,7 @@ from modelbox.entities.records import (
     ChangeEvent,
     CheckpointRecord,
     ExperimentRecord,
+    Json,
     MetadataEntry,
     NamespaceRecord,
     Record,
@@ -34,7 +36,26 @@ _NAMES = sorted(
 
 
 class MetadataQuestions:
-    """Conditions, order, pages and counts."""
+    """Conditions, order, pages and counts; documents."""
+
+    def test_documents_are_the_entries_of_objects(self, store: MetadataStore) -> None:
+        """Values come back exactly, whatever the keys look like."""
+        values: list[Json] = [
+            None, True, 2**63 - 1, 10**30, 0.1, -0.0, 5e-324, math.nan, [math.inf, {"$float": "NaN"}], {}, "", 'é"\n', "$", {"a": {"$x": 1}}
+        ]  # fmt: skip
+        keys = ["a.b", 'q"u\\o', "a'b", "é\U0001f600", "{}", ":", ",", "</script>", "$float", "a[0]", "x y", "=cmd", "NaN", "Z" * 500]
+        entries = [entry("o", key, value) for key, value in zip(keys, values, strict=True)] + [entry("p", "a.b", "other")]
+        with store.write() as tx:
+            tx.put(entries)
+        with store.read() as tx:
+            other, nothing, mine = tx.documents(["p", "n", "o"])
+            chosen = tx.documents(["o", "p"], ["a.b", "x y", "none"])
+            left = tx.documents(["o", "p"], without=["a.b", "none"])
+            assert tx.documents([]) == []
+        assert (other, nothing) == ({"a.b": "other"}, {})
+        assert {key: repr(value) for key, value in mine.items()} == {key: repr(value) for key, value in zip(keys, values, strict=True)}
+        assert chosen == [{"a.b": None, "x y": mine["x y"]}, {"a.b": "other"}]
+        assert [set(document) for document in left] == [set(keys) - {"a.b"}, set()]
 
     @pytest.mark.parametrize("operator", ["eq", "ne", "lt", "le", "gt", "ge"])
     def test_text_compares_by_code_point(self, store: MetadataStore, operator: Operator) -> None:

@@ -335,6 +335,25 @@ class MetricsStoreSuite:
         store.append([block(floats(math.inf, start=4))])
         assert (self.summary(store).max, self.summary(store).mean, self.summary(store).last) == (math.inf, math.inf, math.inf)
 
+    @pytest.mark.parametrize("alike", [True, False], ids=["the same keys", "different keys"])
+    def test_summaries_as_columns_say_what_summaries_say(self, store: MetricsStore, *, alike: bool) -> None:
+        """By key, then by object as asked, then by kind."""
+        ids = [f"{number:040x}" for number in (7, 3, 5, 9)]
+        for object_id in ids[1:] if not alike else ids:
+            store.append([block(floats(math.nan, -1.5), key="b", object_id=object_id), block(floats(0.25), key="a", object_id=object_id)])
+        if not alike:
+            store.append([block([(0, 0, "x")], key="b", object_id=ids[1], kind=ValueKind.TEXT)])
+            store.append([block([(0, 0, "x")], key="b", object_id=ids[2], kind=ValueKind.TEXT), block(floats(math.nan), object_id=ids[2])])
+            store.append([block([(5, 0, b"x")], key="c", object_id=ids[3], kind=ValueKind.BYTES)])
+            store.append([block(floats(math.inf), object_id=ids[3]), block(floats(-math.inf, start=1), object_id=ids[3])])
+        columns = store.summary_columns(ids)
+        expected = sorted(store.summaries(ids), key=lambda one: one.key)
+        rows = zip(*(getattr(columns, name) for name in columns.__struct_fields__), strict=True)
+        assert [tuple(map(repr, row)) for row in rows] == [
+            tuple(map(repr, (ids.index(s.object_id), s.key, s.count, s.last_step, s.last, s.min, s.max, s.mean))) for s in expected
+        ]
+        assert store.summary_columns([]).key == []
+
     def test_a_series_of_nan_has_no_bounds(self, store: MetricsStore) -> None:
         """Until a number comes."""
         store.append([block(floats(math.nan, math.nan))])

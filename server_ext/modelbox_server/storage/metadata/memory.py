@@ -13,7 +13,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar, cast
 
-from modelbox.entities.records import Record
+from modelbox.entities.records import Json, MetadataEntry, Record
 from modelbox.errors import StorageError, StorageUnavailable
 from modelbox_server.storage.interfaces import Condition, Order
 from modelbox_server.storage.metadata.conditions import Clause, Page, clauses, page
@@ -131,6 +131,18 @@ class MemoryTransaction:
         shared = cast(RowCodec[Record], of)
         rows = self._tables[kind].matching(clauses(shared, where))
         return of.decode(_paged(shared, rows, page(shared, order, after))[:limit])
+
+    def documents(
+        self, object_ids: Sequence[str], keys: Sequence[str] | None = None, *, without: Sequence[str] = ()
+    ) -> list[dict[str, Json]]:
+        """Return the metadata of each of these objects, in their order."""
+        named = [] if keys is None else [Condition("key", "in", keys)]
+        left_out = [Condition("key", "ne", key) for key in without]
+        entries = self.select(MetadataEntry, [Condition("object_id", "in", object_ids), *named, *left_out])
+        documents: dict[str, dict[str, Json]] = {object_id: {} for object_id in object_ids}
+        for entry in entries:
+            documents[entry.object_id][entry.key] = entry.value
+        return [documents[object_id] for object_id in object_ids]
 
     def count(self, kind: type[Record], where: Sequence[Condition] = ()) -> int:
         """Return how many records meet every condition."""

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from modelbox.entities.records import Record
+from modelbox.entities.records import Json, MetadataEntry, Record
 from modelbox.errors import ModelBoxError, StorageError, StorageUnavailable
 from modelbox_server.storage.forks import ForkGuard
 from modelbox_server.storage.interfaces import Condition, Order
@@ -27,7 +27,7 @@ from modelbox_server.storage.metadata.statements import Column, Test, condition,
 from modelbox_server.storage.metadata.tables import SQL_TABLES
 from modelbox_server.storage.migrations.runner import APPLIED, Migrations
 from modelbox_server.storage.migrations.steps import METADATA_STEPS
-from modelbox_server.storage.rows import Cell, RowCodec, codec
+from modelbox_server.storage.rows import Cell, RowCodec, codec, document_from_text
 
 __all__ = ["WAIT_S", "WRITES", "SqlDialect", "SqlMetadataStore", "SqlTransaction"]
 
@@ -55,6 +55,10 @@ class SqlDialect(ABC):
     @abstractmethod
     def upsert(self, table: sa.Table) -> sa.Insert:
         """Return the statement that adds a row, or replaces the one with the same primary key."""
+
+    @abstractmethod
+    def document(self, key: Column, value: Column) -> sa.ColumnElement[str]:
+        """Return the aggregate that makes one JSON object of many keys and values, which are JSON already."""
 
     @abstractmethod
     def translated(self, error: DBAPIError) -> ModelBoxError:
@@ -229,6 +233,24 @@ class SqlTransaction:
         statement = _all(kind).where(*self._tests(kind, where))
         statement = paged(statement, table, page(shared, order, after))
         return of.decode(self._rows(statement if limit is None else statement.limit(limit)))
+
+    def documents(
+        self, object_ids: Sequence[str], keys: Sequence[str] | None = None, *, without: Sequence[str] = ()
+    ) -> list[dict[str, Json]]:
+        """Return the metadata of each of these objects, in their order.
+
+        The database puts the documents together: a row per entry would cost ten times as much, most of it for objects of Python.
+        """
+        if not object_ids:
+            return []
+        table = SQL_TABLES[MetadataEntry]
+        conditions = [Condition("object_id", "in", object_ids)]
+        conditions += [] if keys is None else [Condition("key", "in", keys)]
+        conditions += [Condition("key", "ne", key) for key in without]
+        statement = sa.select(table.c.object_id, self._dialect.document(table.c.key, table.c.value))
+        rows = self._rows(statement.where(*self._tests(MetadataEntry, conditions)).group_by(table.c.object_id))
+        found = {cast(str, object_id): cast(str, text) for object_id, text in rows}
+        return [document_from_text(found[object_id]) if object_id in found else {} for object_id in object_ids]
 
     def count(self, kind: type[Record], where: Sequence[Condition] = ()) -> int:
         """Return how many records meet every condition."""

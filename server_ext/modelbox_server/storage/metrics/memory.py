@@ -14,12 +14,14 @@ from modelbox.entities.series import ValueKind
 from modelbox_server.storage.interfaces import AppendOutcome
 from modelbox_server.storage.metrics.columns import Points, grouped
 from modelbox_server.storage.metrics.ledger import repeated
+from modelbox_server.storage.metrics.summaries import summary_columns
 from modelbox_server.storage.metrics.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from modelbox.entities.series import SeriesBlock, SeriesSummary
+    from modelbox.wire.messages import SummaryColumns
     from modelbox_server.storage.interfaces import BatchKey
     from modelbox_server.storage.metrics.columns import SeriesKey
 
@@ -100,6 +102,10 @@ class MemoryMetricsStore:
         """Return what is known of every series of these objects."""
         with self._lock:
             return [series.totals.summary(key) for key, series in self._found(object_ids, keys) if series.totals is not None]
+
+    def summary_columns(self, object_ids: Sequence[str]) -> SummaryColumns:
+        """Return the summaries of every series of these objects as columns by key."""
+        return summary_columns(object_ids, self.summaries(object_ids))
 
     def delete(self, object_ids: Sequence[str]) -> int:
         """Delete all series of these objects and return how many points they had."""
