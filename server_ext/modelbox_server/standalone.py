@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING
 
 from tornado import web
 from tornado.httpserver import HTTPServer
+from tornado.netutil import add_accept_handler
 
 from modelbox.errors import ConfigError
 from modelbox.settings import DEFAULT_PORT
+from modelbox_server.grpc.front import Front
+from modelbox_server.grpc.server import GrpcServer
 from modelbox_server.http.auth import TokenGate
 from modelbox_server.http.exchange import ExchangeHandler
 from modelbox_server.http.face import Face
@@ -85,9 +88,13 @@ class StandaloneServer:
         self._host = host
         self._runtime_folder = runtime_folder
         self._grace_s = grace_s
-        gate = TokenGate(self.token, allowed_hosts=allowed_hosts, trust_same_user=trust_same_user, needs_token=needs_token)
+        self._gate = gate = TokenGate(self.token, allowed_hosts=allowed_hosts, trust_same_user=trust_same_user, needs_token=needs_token)
         self._face = Face(open_services, gate)
+        self._trusted_user_id = os.getuid() if trust_same_user else None
         self._server: HTTPServer | None = None
+        self._stops_accepting: Callable[[], None] | None = None
+        self._grpc: GrpcServer | None = None
+        self._front: Front | None = None
 
     @property
     def url(self) -> str:
@@ -109,17 +116,22 @@ class StandaloneServer:
             raise ConfigError(f"{self._host}:{self.port} cannot be listened on ({error.strerror}): choose another address.") from error
         self.port = listener.getsockname()[1]
         server = HTTPServer(make_app(self._face), idle_connection_timeout=_IDLE_S)
-        server.add_socket(listener)
-        self._server = server
+        self._grpc = GrpcServer(self._face, self._gate)
+        await self._grpc.start()
+        self._front = Front(server, self._grpc.sockets, self._trusted_user_id)
+        self._stops_accepting = add_accept_handler(listener, self._front.accept)
+        self._listener, self._server = listener, server
         self._face.warm_up(settle=settle)
         if self._runtime_folder is not None:
             _write_private(self._runtime_path(self._runtime_folder), self._runtime_record())
 
     async def stop(self) -> None:
         """Take no more connections, let requests that are under way end within the grace period, and close the services."""
-        if self._server is not None:
-            self._server.stop()
-            await self._face.drain(self._grace_s)
+        if self._server is not None and self._grpc is not None and self._front is not None and self._stops_accepting is not None:
+            self._stops_accepting()
+            self._listener.close()
+            await asyncio.gather(self._face.drain(self._grace_s), self._grpc.stop(self._grace_s))
+            await self._front.close()
             await self._server.close_all_connections()
         await self._face.close()
         if self._runtime_folder is not None:

@@ -1,21 +1,14 @@
 """``modelbox server``: a configuration is written, checked and served."""
 
-import json
-import signal
-import subprocess
-import sys
-import time
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import modelbox
 from modelbox.cli.main import main
-from modelbox.settings import servers_folder
 from modelbox.testing.fixtures import clean_modelbox_environment
+from modelbox.testing.server_process import running_server
 
 __all__ = ["clean_modelbox_environment"]
 
@@ -90,35 +83,13 @@ def test_token_without_a_server_is_told(capsys: pytest.CaptureFixture[str]) -> N
     assert "No server of yours runs on port 9" in capsys.readouterr().err
 
 
-@contextmanager
-def running(path: Path, flag: str = "-config-path") -> Iterator[dict[str, str]]:
-    """Run a server in a process of its own and yield what its runtime file says."""
-    servers = servers_folder()
-    command = [sys.executable, "-m", "modelbox.cli.main", "server", "start", flag, str(path)]
-    with (path.parent / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        until_s = time.monotonic() + 60
-        while not (found := list(servers.glob("*.json"))):
-            assert process.poll() is None, (path.parent / "log").read_text()
-            assert time.monotonic() < until_s
-            time.sleep(0.02)
-        yield json.loads(found[0].read_text())
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()
-    assert list(servers.iterdir()) == []
-
-
 @pytest.mark.parametrize("flag", ["-config-path", "--config-path"])
 def test_a_server_starts_from_the_file_of_init_config_and_needs_no_set_up(flag: str, tmp_path: Path) -> None:
     path = tmp_path / "box.toml"
     main(["server", "init-config", "--path", str(path)])
     blobs = tmp_path / "blobs"
     path.write_text(path.read_text().replace('":8085"', '"127.0.0.1:0"').replace("/tmp/modelboxblobs", str(blobs)))  # noqa: S108
-    with running(path, flag) as record:
+    with running_server(path, flag) as record:
         port = record["url"].rpartition(":")[2]
         assert main(["server", "token", "--port", port]) == 0
         with modelbox.ModelBox(f"127.0.0.1:{port}") as box, box.start("demo") as run:
@@ -126,7 +97,7 @@ def test_a_server_starts_from_the_file_of_init_config_and_needs_no_set_up(flag: 
             (tmp_path / "model.bin").write_bytes(b"weights")
             run.upload_artifact(tmp_path / "model.bin")
         assert box.where.kind == "server"
-    log = (tmp_path / "log").read_text()
+    log = (tmp_path / "box.log").read_text()
     assert "ModelBox listens at http://127.0.0.1:" in log
     assert record["token"] not in log
     assert blobs.stat().st_mode & 0o777 == 0o700
@@ -140,12 +111,12 @@ def test_what_is_integrated_is_there_after_a_restart_and_what_is_ephemeral_is_no
         f'[metadata_storage_integrated]\npath = "{tmp_path}/m.db"',
     ]
     path.write_text("\n".join([*lines, f'[metrics_storage_integrated]\npath = "{tmp_path}/p.db"']))
-    with running(path) as record, modelbox.ModelBox(record["url"]) as box, box.start("kept") as run:
+    with running_server(path) as record, modelbox.ModelBox(record["url"]) as box, box.start("kept") as run:
         run.log(loss=0.5)
-    with running(path) as record, modelbox.ModelBox(record["url"]) as box:
+    with running_server(path) as record, modelbox.ModelBox(record["url"]) as box:
         (again,) = box.experiments()
         assert (again.name, again.id) == ("kept", run.id)
         assert again.all_metrics()["loss"][0].value == 0.5
     path.write_text(path.read_text().replace('metadata_storage = "integrated"', 'metadata_storage = "ephemeral"'))
-    with running(path) as record, modelbox.ModelBox(record["url"]) as box:
+    with running_server(path) as record, modelbox.ModelBox(record["url"]) as box:
         assert box.experiments() == []

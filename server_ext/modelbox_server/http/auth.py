@@ -135,8 +135,19 @@ class TokenGate:
             return Caller(name="", face="http", address=address)
         _check_origin(handler)
         token = bearer_token(handler)
-        if not token and (not self._needs_token or await self._is_same_user(handler)):
-            return Caller(name=self._user, face="http", address=address)
+        is_trusted = not token and await self._is_same_user(handler)
+        return Caller(name=self.user_of(token, address=address, is_trusted=is_trusted), face="http", address=address)
+
+    def user_of(self, token: str, *, address: str, is_trusted: bool) -> str:
+        """Return the name of whoever sends `token`, or none of it (an empty text) where it `is_trusted` or nobody needs one.
+
+        Raises
+        ------
+        Unauthenticated, RateLimited
+            It is not the token of this server.
+        """
+        if not token and (is_trusted or not self._needs_token):
+            return self._user
         if not hmac.compare_digest(_digest(token), self._digest):
             if token:
                 self._count_failure(address)
@@ -145,7 +156,7 @@ class TokenGate:
                 if token
                 else "This needs a token: send 'Authorization: Bearer TOKEN'."
             )
-        return Caller(name=self._user, face="http", address=address)
+        return self._user
 
     async def _is_same_user(self, handler: web.RequestHandler) -> bool:
         if not self._trust_same_user or not comes_from_program(handler.request.headers):

@@ -1,0 +1,361 @@
+"""Between records and messages of 2022. What a message cannot say (floats of 64 bits, kinds of changes, statuses) is left to HTTP."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from modelbox.entities.records import ArtifactRecord, ArtifactStorage, ChangeKind, FileType
+from modelbox.entities.series import SeriesBlock, ValueKind
+from modelbox.entities.times import from_us, to_us
+from modelbox.errors import InvalidRequest, shortened
+from modelbox.wire.messages import TrackedFile
+from modelbox_server.grpc.schema import message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from modelbox.entities.records import (
+        ChangeEvent,
+        CheckpointRecord,
+        EventRecord,
+        ExperimentRecord,
+        Json,
+        ModelRecord,
+        ModelVersionRecord,
+    )
+
+__all__ = [
+    "Message",
+    "change_message",
+    "checkpoint_message",
+    "event_message",
+    "experiment_message",
+    "file_message",
+    "file_type",
+    "framework_name",
+    "label_of",
+    "metrics_messages",
+    "model_message",
+    "plain",
+    "plain_metadata",
+    "point_block",
+    "set_metadata",
+    "set_time",
+    "set_value",
+    "stamped",
+    "time_of",
+    "tracked_file",
+    "version_message",
+]
+
+Message: TypeAlias = Any
+"""A protobuf message: its classes are made at run time, so a type checker knows nothing of its fields."""
+
+_FRAMEWORKS = ("", "pytorch", "keras")
+_CHANGES = {
+    ChangeKind.CREATED: 1,
+    ChangeKind.UPDATED: 2,
+    ChangeKind.DESTROYED: 3,
+    ChangeKind.UPLOADED: 4,
+    ChangeKind.DOWNLOADED: 5,
+}
+_INT64_MAX = 2**63 - 1
+_MAX_WALL_TIME_S = _INT64_MAX // 1_000_000
+_EXACT_INTEGERS = 2.0**53
+_MAX_DEPTH = 32
+
+
+# --- simple values -----------------------------------------------------------------------------------------------------------------------
+
+
+def framework_name(number: int) -> str:
+    """Return our name for a framework of 2022; empty for an unknown one."""
+    return _FRAMEWORKS[number] if 0 <= number < len(_FRAMEWORKS) else ""
+
+
+def _framework_number(name: str) -> int:
+    lowered = name.lower()
+    return 2 if lowered == "tensorflow" else _FRAMEWORKS.index(lowered) if lowered in _FRAMEWORKS else 0
+
+
+def set_time(field: Message, at: datetime) -> None:
+    """Write a time into a Timestamp."""
+    seconds, micros = divmod(to_us(at), 1_000_000)
+    field.seconds, field.nanos = seconds, micros * 1000
+
+
+def time_of(stamp: Message, field: str) -> datetime:
+    """Return the time that a Timestamp says.
+
+    Raises
+    ------
+    InvalidRequest
+        It lies outside the years 1 to 9999.
+    """
+    try:
+        return from_us(stamp.seconds * 1_000_000 + stamp.nanos // 1000)
+    except (OverflowError, ValueError):
+        raise InvalidRequest(f"{field} lies outside the years 1 to 9999: send seconds since 1970.", field=field) from None
+
+
+def plain(value: Message, depth: int = 0) -> Json:
+    """Return what a Value says. Its numbers are doubles; a whole one becomes an integer again."""
+    if depth > _MAX_DEPTH:
+        raise InvalidRequest(
+            f"Metadata is nested more than {_MAX_DEPTH} levels deep: flatten it.", field="metadata", limit=f"{_MAX_DEPTH} levels"
+        )
+    match value.WhichOneof("kind"):
+        case "number_value":
+            number: float = value.number_value
+            return int(number) if math.isfinite(number) and number.is_integer() and abs(number) < _EXACT_INTEGERS else number
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case "struct_value":
+            return {key: plain(item, depth + 1) for key, item in value.struct_value.fields.items()}
+        case "list_value":
+            return [plain(item, depth + 1) for item in value.list_value.values]
+        case _:
+            return None
+
+
+def plain_metadata(metadata: Mapping[str, Message]) -> dict[str, Json]:
+    """Return metadata as plain data."""
+    return {key: plain(value) for key, value in metadata.items()}
+
+
+def set_value(target: Message, value: Json) -> None:
+    """Write plain data into a Value."""
+    match value:
+        case None:
+            target.null_value = 0
+        case bool():
+            target.bool_value = value
+        case int() | float():
+            try:
+                target.number_value = float(value)
+            except OverflowError:  # a whole number of more than 300 digits
+                target.string_value = str(value)
+        case str():
+            target.string_value = value
+        case list():
+            target.list_value.SetInParent()
+            for item in value:
+                set_value(target.list_value.values.add(), item)
+        case _:
+            target.struct_value.SetInParent()
+            for key, item in value.items():
+                set_value(target.struct_value.fields[key], item)
+
+
+def set_metadata(target: Mapping[str, Message], metadata: Mapping[str, Json]) -> None:
+    """Write plain data into a map of Values."""
+    for key, value in metadata.items():
+        set_value(target[key], value)
+
+
+# --- records -----------------------------------------------------------------------------------------------------------------------------
+
+
+def stamped(made: Message, record: ExperimentRecord | CheckpointRecord | ModelRecord | ModelVersionRecord | ArtifactRecord) -> Message:
+    """Write the times of a record into its message, and return that."""
+    set_time(made.created_at, record.created_at)
+    set_time(made.updated_at, record.updated_at)
+    return made
+
+
+def experiment_message(record: ExperimentRecord) -> Message:
+    """Return an Experiment."""
+    made = message("Experiment")(
+        id=record.id,
+        name=record.name,
+        namespace=record.namespace,
+        owner=record.owner,
+        framework=_framework_number(record.framework),
+        external_id=record.external_id,
+    )
+    return stamped(made, record)
+
+
+def checkpoint_message(record: CheckpointRecord, files: Iterable[ArtifactRecord]) -> Message:
+    """Return a Checkpoint with its files."""
+    made = message("Checkpoint")(
+        id=record.id,
+        epoch=record.epoch,
+        experiment_id=record.experiment_id,
+        files=[file_message(file) for file in files],
+        metrics=record.metrics,
+    )
+    return stamped(made, record)
+
+
+def model_message(record: ModelRecord, files: Iterable[ArtifactRecord]) -> Message:
+    """Return a Model with its files."""
+    made = message("Model")(
+        id=record.id,
+        name=record.name,
+        owner=record.owner,
+        namespace=record.namespace,
+        description=record.description,
+        task=record.task,
+        files=[file_message(file) for file in files],
+    )
+    return stamped(made, record)
+
+
+def version_message(record: ModelVersionRecord, files: Iterable[ArtifactRecord], metadata: Mapping[str, Json]) -> Message:
+    """Return a ModelVersion with its files and metadata."""
+    made = message("ModelVersion")(
+        id=record.id,
+        model_id=record.model_id,
+        name=record.name,
+        version=record.version,
+        description=record.description,
+        framework=_framework_number(record.framework),
+        unique_tags=record.tags,
+        files=[file_message(file) for file in files],
+    )
+    set_metadata(made.metadata.metadata, metadata)
+    return stamped(made, record)
+
+
+def event_message(record: EventRecord) -> Message:
+    """Return an Event."""
+    made = message("Event")(name=record.name)
+    made.source.name = record.source
+    set_time(made.wallclock_time, record.wall_time)
+    set_metadata(made.metadata.metadata, record.metadata)
+    return made
+
+
+def change_message(event: ChangeEvent) -> Message:
+    """Return what a watcher gets of a change: the fields that the object has now, what they were before, and who did it."""
+    made = message("WatchNamespaceResponse")(event=_CHANGES[event.kind])
+    about: dict[str, Json] = {
+        "Id": event.object_id,
+        "ObjectType": event.object_type,
+        "ParentId": event.parent_id or "",
+        "Namespace": event.namespace,
+        "Kind": str(event.kind),
+        "Actor": event.actor,
+        "At": event.at.astimezone(UTC).isoformat(),
+        "Sequence": event.seq,
+    }
+    rest = {key: value for key, value in event.payload.items() if key != "new"}
+    fields = {_go_name(key): value for key, value in (event.payload.get("new") or {}).items()}
+    set_value(made.payload, {**fields, **{_go_name(key): value for key, value in rest.items()}, **about})
+    return made
+
+
+def _go_name(field: str) -> str:
+    """Return a field as the payload of 2022 named it: ``external_id`` was ``ExternalId``."""
+    return "".join(part.capitalize() for part in field.split("_"))
+
+
+# --- files -------------------------------------------------------------------------------------------------------------------------------
+
+
+def file_message(record: ArtifactRecord) -> Message:
+    """Return a FileMetadata: the path is the place of a tracked file, and the label of an uploaded one."""
+    made = message("FileMetadata")(
+        id=record.id,
+        parent_id=record.parent_id,
+        file_type=record.file_type.number,
+        checksum=record.md5,
+        path=record.uri if record.storage is ArtifactStorage.TRACKED and record.uri else record.name,
+    )
+    return stamped(made, record)
+
+
+def file_type(number: int) -> FileType:
+    """Return a type of file by its number; unknown numbers are undefined."""
+    types = list(FileType)
+    return types[number] if 0 <= number < len(types) else FileType.UNDEFINED
+
+
+def label_of(path: str) -> str:
+    """Return the label of a file that a client knows by `path`, in whatever way its system writes paths: the last part."""
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def tracked_file(file: Message, field: str) -> TrackedFile:
+    """Return a reference to a file, which is never opened here.
+
+    Raises
+    ------
+    InvalidRequest
+        It has no path.
+    """
+    if not file.path:
+        raise InvalidRequest(f"{field}.path is empty: say where the file is.", field=f"{field}.path")
+    return TrackedFile(name=label_of(file.path), uri=file.path, file_type=file_type(file.file_type), md5=file.checksum)
+
+
+# --- metrics -----------------------------------------------------------------------------------------------------------------------------
+
+
+def point_block(object_id: str, key: str, value: Message) -> SeriesBlock:
+    """Return one point as a block.
+
+    Raises
+    ------
+    InvalidRequest
+        There is no value, or step or wall clock do not fit in 63 bits.
+    """
+    kind = value.WhichOneof("value")
+    if kind is None:
+        raise InvalidRequest("The point has no value: set f_val, s_tensor or b_tensor.", field="value")
+    if value.step > _INT64_MAX:
+        raise InvalidRequest(f"The step {value.step} must be below 2^63.", field="value.step")
+    if value.wallclock_time > _MAX_WALL_TIME_S:
+        raise InvalidRequest(
+            f"The wall clock {shortened(value.wallclock_time, 40)} must be seconds since 1970.", field="value.wallclock_time"
+        )
+    steps, wall_times_us = array("q", [value.step]), array("q", [value.wallclock_time * 1_000_000])
+    match kind:
+        case "f_val":
+            return SeriesBlock(object_id=object_id, key=key, steps=steps, wall_times_us=wall_times_us, values=array("d", [value.f_val]))
+        case "s_tensor":
+            texts = [value.s_tensor]
+            return SeriesBlock(object_id=object_id, key=key, kind=ValueKind.TEXT, steps=steps, wall_times_us=wall_times_us, values=texts)
+        case _:
+            blobs = [value.b_tensor]
+            return SeriesBlock(object_id=object_id, key=key, kind=ValueKind.BYTES, steps=steps, wall_times_us=wall_times_us, values=blobs)
+
+
+_VALUE_FIELDS = {ValueKind.FLOAT: "f_val", ValueKind.TEXT: "s_tensor", ValueKind.BYTES: "b_tensor"}
+
+
+def metrics_messages(blocks: Iterable[SeriesBlock]) -> list[Message]:
+    """Return one Metrics per key, its points in the order of their steps, whatever their kinds.
+
+    A step below zero, which 2022 could not say, is left out; a wall clock before 1970 becomes 0.
+    """
+    by_key: dict[str, list[tuple[int, int, str, object]]] = {}
+    for block in blocks:
+        steps = np.asarray(block.steps, dtype=np.int64).tolist()
+        wall_times_us = np.asarray(block.wall_times_us, dtype=np.int64).tolist()
+        values = np.asarray(block.values).tolist() if block.kind is ValueKind.FLOAT else block.values
+        field = _VALUE_FIELDS[block.kind]
+        by_key.setdefault(block.key, []).extend(
+            (step, max(0, at_us) // 1_000_000, field, value)
+            for step, at_us, value in zip(steps, wall_times_us, values, strict=True)  # type: ignore[arg-type]  # a list in all cases
+            if step >= 0
+        )
+    point = message("MetricsValue")
+    return [
+        message("Metrics")(
+            key=key,
+            values=[
+                point(step=step, wallclock_time=at_s, **{field: value})
+                for step, at_s, field, value in sorted(points, key=lambda one: (one[0], one[1]))
+            ],
+        )
+        for key, points in sorted(by_key.items())
+    ]

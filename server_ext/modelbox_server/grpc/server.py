@@ -1,0 +1,245 @@
+"""The gRPC server: runs on the event loop of the HTTP server, does its work in the same threads, and speaks the same errors.
+
+It listens on two sockets in a private folder. :mod:`modelbox_server.grpc.front` hands it the connections that speak HTTP/2, on one socket
+those whose other end is known to be a program of the same user, on the other everybody else's. With an address of its own it has everybody
+else's there as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from modelbox.errors import InvalidRequest, ModelBoxError, StorageUnavailable, shortened
+from modelbox.wire.messages import MAX_PAGE, ChangesQuery
+from modelbox_server.grpc import store
+from modelbox_server.grpc.convert import change_message
+from modelbox_server.grpc.schema import PACKAGE, SERVICES, message
+from modelbox_server.service.context import Caller
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+
+    from modelbox_server.grpc.convert import Message
+    from modelbox_server.grpc.schema import Rpc
+    from modelbox_server.http.auth import TokenGate
+    from modelbox_server.http.face import Face
+    from modelbox_server.service.artifacts import ArtifactUpload
+
+__all__ = ["GrpcServer"]
+
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+
+log = logging.getLogger(__name__)
+
+_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_WATCH_EVERY_S = 0.2
+_MARKS_OF_PROXIES = ("forwarded", "via", "origin", "referer", "cookie", "x-real-ip")
+_OPTIONS = (
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Where the front passes connections on to."""
+
+    same_user: Path
+    others: Path
+
+
+class GrpcServer:
+    """Serves ``modelbox.ModelStore`` and ``modelbox.ModelBoxAdmin``.
+
+    Parameters
+    ----------
+    face
+        The services behind it, and the threads in which they work.
+    gate
+        Knows the token.
+    """
+
+    def __init__(self, face: Face, gate: TokenGate) -> None:
+        self._face = face
+        self._gate = gate
+        self._folder = TemporaryDirectory(prefix="modelbox-grpc-")  # mode 0700
+        self.sockets = Sockets(Path(self._folder.name) / "user", Path(self._folder.name) / "others")
+        self._servers: list[grpc.aio.Server] = []
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Listen on both sockets."""
+        for path, is_same_user in ((self.sockets.same_user, True), (self.sockets.others, False)):
+            server = grpc.aio.server(options=_OPTIONS)
+            server.add_generic_rpc_handlers((_Handlers(self, is_same_user=is_same_user),))
+            server.add_insecure_port(f"unix:{path}")
+            await server.start()
+            self._servers.append(server)
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more calls, end the watching ones, and give those under way `grace_s` seconds."""
+        self._stopping.set()
+        await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
+        self._folder.cleanup()
+
+    # --- who calls -----------------------------------------------------------------------------------------------------------------------
+
+    async def admit(self, context: Context, *, is_same_user: bool) -> Caller:
+        """Return who calls, or raise as the gate of HTTP does."""
+        metadata = context.invocation_metadata()
+        pairs = [] if metadata is None else list(metadata)
+        headers = {key: value.decode(errors="replace") if isinstance(value, bytes) else value for key, value in pairs}
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        marked = any(name in _MARKS_OF_PROXIES or name.startswith("x-forwarded-") for name in headers)
+        user = self._gate.user_of(token.strip() if scheme.lower() == "bearer" else "", address="", is_trusted=is_same_user and not marked)
+        return Caller(name=user, face="grpc")
+
+    # --- the four shapes of calls --------------------------------------------------------------------------------------------------------
+
+    async def unary(self, name: str, caller: Caller, request: Message) -> Message:
+        """Carry out a call that asks once and is answered once."""
+        function = store.UNARY[name]
+        run = self._face.ingest if name == "LogMetrics" else self._face.run
+        return await run(lambda: function(store.Call(self._face.services(), caller, request)))
+
+    async def upload(self, caller: Caller, frames: AsyncIterator[Message]) -> Message:
+        """Take a file: what it is, then its bytes; it is kept as a whole or not at all."""
+        upload: ArtifactUpload | None = None
+        committed = False
+        try:
+            async for frame in frames:
+                kind = frame.WhichOneof("stream_frame")
+                if upload is None:
+                    if kind != "metadata":
+                        raise InvalidRequest(
+                            "The first frame of an upload must be its metadata: send that before the bytes.", field="metadata"
+                        )
+                    upload = await self._face.run(lambda file: self._open(caller, file), frame.metadata)
+                elif kind != "chunks":
+                    raise InvalidRequest("Only the first frame of an upload may be metadata: send bytes after it.", field="chunks")
+                else:
+                    await self._face.run(upload.write, frame.chunks)
+            if upload is None:
+                raise InvalidRequest("The upload has no frame: send its metadata, then its bytes.", field="metadata")
+            record = await self._face.run(upload.commit)
+            committed = True
+            return store.uploaded(record)
+        finally:
+            if upload is not None:
+                error = None if committed else InvalidRequest("The upload ended early.")
+                await self._face.run(upload.__exit__, type(error) if error else None, error, None)
+
+    def _open(self, caller: Caller, file: Message) -> ArtifactUpload:
+        return store.begin_upload(self._face.services(), caller, file).__enter__()
+
+    async def download(self, caller: Caller, request: Message) -> AsyncIterator[Message]:
+        """Yield a file: what it is, then its bytes."""
+        frames: Iterator[Message] = await self._face.run(lambda: store.download(store.Call(self._face.services(), caller, request)))
+        while (frame := await self._face.run(next, frames, None)) is not None:
+            yield frame
+
+    async def watch(self, caller: Caller, request: Message) -> AsyncIterator[Message]:
+        """Yield every change in a namespace from a time on, until the caller has seen enough or the server stops."""
+        after = 0
+        while not self._stopping.is_set():
+            query = ChangesQuery(namespace=request.namespace or None, after=after, limit=MAX_PAGE)
+            page = await self._face.run(lambda asked: self._face.services().changes.list(caller, asked), query)
+            for event in page.items:
+                after = event.seq
+                if event.at.timestamp() >= request.since:
+                    yield change_message(event)
+            if len(page.items) < MAX_PAGE:
+                try:
+                    await asyncio.wait_for(self._stopping.wait(), _WATCH_EVERY_S)
+                except TimeoutError:
+                    continue
+        raise StorageUnavailable("The server is shutting down: watch again when it is back.", retry_after_s=5)
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    """Finds the function of a method by its name."""
+
+    def __init__(self, server: GrpcServer, *, is_same_user: bool) -> None:
+        self._server = server
+        self._is_same_user = is_same_user
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        service, _, name = handler_call_details.method.removeprefix(f"/{PACKAGE}.").partition("/")
+        rpc = SERVICES.get(service, {}).get(name)
+        return None if rpc is None else self._handler(name, rpc)
+
+    def _handler(self, name: str, rpc: Rpc) -> grpc.RpcMethodHandler[bytes, bytes]:
+        # Requests are decoded here rather than by gRPC, which answers what is no message with an internal error.
+        decode = _decoder(name, rpc)
+        server = self._server
+        if rpc.takes_stream:
+
+            async def take(pieces: AsyncIterator[bytes], context: Context) -> bytes:
+                async with aclosing(_decoded(pieces, decode)) as frames:
+                    return await self._answered(context, lambda caller: server.upload(caller, frames))
+
+            return grpc.stream_unary_rpc_method_handler(take)
+        if rpc.gives_stream:
+            give = server.download if name == "DownloadFile" else server.watch
+
+            async def stream(request: bytes, context: Context) -> AsyncIterator[bytes]:
+                try:
+                    caller = await server.admit(context, is_same_user=self._is_same_user)
+                    async for answer in give(caller, decode(request)):
+                        yield answer.SerializeToString()
+                except ModelBoxError as error:
+                    await _abort(context, error)
+
+            return grpc.unary_stream_rpc_method_handler(stream)
+
+        async def answer(request: bytes, context: Context) -> bytes:
+            return await self._answered(context, lambda caller: server.unary(name, caller, decode(request)))
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    async def _answered(self, context: Context, work: Callable[[Caller], Awaitable[Message]]) -> bytes:
+        try:
+            caller = await self._server.admit(context, is_same_user=self._is_same_user)
+            answer = await work(caller)
+        except ModelBoxError as error:
+            await _abort(context, error)
+            raise
+        encoded: bytes = answer.SerializeToString()
+        return encoded
+
+
+async def _decoded(pieces: AsyncIterator[bytes], decode: Callable[[bytes], Message]) -> AsyncGenerator[Message, None]:
+    # gRPC's own generator, too, has to be closed where a call ends before its frames do.
+    async with aclosing(cast("AsyncGenerator[bytes, None]", aiter(pieces))) as received:
+        async for piece in received:
+            yield decode(piece)
+
+
+def _decoder(name: str, rpc: Rpc) -> Callable[[bytes], Message]:
+    request = message(rpc.request)
+
+    def decode(data: bytes) -> Message:
+        try:
+            return request.FromString(data)
+        except DecodeError:
+            raise InvalidRequest(
+                f"These {len(data)} bytes are no {PACKAGE}.{rpc.request}: call {name} with one, as modelbox.proto says."
+            ) from None
+
+    return decode
+
+
+async def _abort(context: Context, error: ModelBoxError) -> None:
+    """Answer with the status and the sentence of an error."""
+    trailing = () if error.retry_after_s is None else (("retry-after", f"{error.retry_after_s:g}"),)
+    await context.abort(grpc.StatusCode[error.grpc_code], error.detail or shortened(error), trailing)
