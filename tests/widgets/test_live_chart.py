@@ -68,7 +68,7 @@ def floats(buffer: memoryview) -> list[float]:
 
 def test_points_travel_as_numbered_increments_in_binary(kernel: BlockingKernelClient) -> None:
     state = opened(run(kernel, MAKE))["content"]["data"]["state"]
-    assert state["_runs"] == [{"id": "run-1", "label": "wörk <b>", "colour": "#4c78a8"}]
+    assert state["_runs"] == [{"id": "run-1", "label": "wörk <b>", "colour": "#2f7ed8"}]
     assert len(state["_esm"]) < 20_000
     assert "http://" not in state["_esm"].replace("http://www.w3.org", "")
     first, second = custom(

@@ -22,8 +22,8 @@ VEGALITE = "application/vnd.vegalite.v6+json"
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
-COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#eeca3b", "#ff9da6", "#9d755d", "#bab0ac")
-"""Colours of runs, in order; readable on light and on dark pages."""
+COLOURS = ("#2f7ed8", "#f58518", "#8000ff", "#bfb47c", "#bf0000", "#73584b", "#e695bd", "#4b5873", "#95a3e6", "#7f66ff")
+"""Colours of runs, in order: readable on light and on dark pages, and told apart by colour-blind eyes (a test measures both)."""
 
 NEUTRAL: dict[str, Json] = {
     "axis": {

@@ -102,7 +102,7 @@ function plot(key, series, colours) {
       path += `${pen}${x(one.steps[i]).toFixed(1)},${y(one.values[i]).toFixed(1)}`;
       pen = "L";
     }
-    svg.append(node("path", { d: path, fill: "none", stroke: colours.get(one.run) ?? "#4c78a8", "stroke-width": 1.6, "stroke-linecap": "round" }));
+    svg.append(node("path", { d: path, fill: "none", stroke: colours.get(one.run) ?? "#2f7ed8", "stroke-width": 1.6, "stroke-linecap": "round" }));
   }
   return figure;
 }
