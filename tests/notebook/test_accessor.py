@@ -118,3 +118,37 @@ def test_too_few_runs_are_a_sentence(runs: pd.DataFrame, rows: int) -> None:
 def test_making_the_accessor_costs_nothing_on_a_wide_frame() -> None:
     wide = pd.DataFrame({"experiment_id": ["a"], **{f"params.{i}": [i] for i in range(5000)}})
     assert wide.modelbox._frame is wide
+
+
+def test_a_timeline_shows_events_and_checkpoints_from_the_store(runs: pd.DataFrame, box: ModelBox) -> None:
+    first = box.experiment(runs["experiment_id"].iloc[0])
+    first.log_event("data loaded", source="trainer")
+    first.new_checkpoint(epoch=3)
+    spec = runs.modelbox.timeline().to_dict()
+    kinds = [row["kind"] for rows in spec["datasets"].values() for row in rows if "kind" in row]
+    assert kinds == ["event", "checkpoint"]
+    phases = {row["phase"] for rows in spec["datasets"].values() for row in rows if "share" in row}
+    assert "logging metrics" in phases
+
+
+def test_refreshing_keeps_the_order_and_leaves_out_what_is_gone(runs: pd.DataFrame, box: ModelBox) -> None:
+    backwards = runs.iloc[::-1]
+    box.experiment(runs["experiment_id"].iloc[1]).delete()
+    fresh = backwards.modelbox.refresh()
+    assert fresh["experiment_id"].tolist() == [i for i in backwards["experiment_id"] if i != runs["experiment_id"].iloc[1]]
+    assert fresh["params.seed"].dtype == "int64"
+    assert len(runs.head(0).modelbox.refresh()) == 0
+
+
+def test_tags_are_added_to_the_runs_of_the_frame_only(runs: pd.DataFrame) -> None:
+    tagged = runs.head(2).modelbox.tag("baseline", "=cmd()")
+    assert tagged["tags.baseline"].tolist() == [True, True]
+    assert modelbox.experiments("tags.baseline")["experiment_id"].tolist() == runs["experiment_id"].head(2).tolist()
+    with pytest.raises(InvalidRequest, match="name of a tag"):
+        runs.modelbox.tag()
+
+
+def test_deleting_takes_the_runs_of_the_frame_and_counts_them(runs: pd.DataFrame) -> None:
+    assert runs.head(3).modelbox.delete() == 3
+    assert len(modelbox.experiments()) == 1
+    assert runs.modelbox.delete() == 1

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from modelbox_widgets.tables import best as best
     from modelbox_widgets.tables import differences as differences
     from modelbox_widgets.tables import standings as standings
+    from modelbox_widgets.time_use import time_spent as time_spent
+    from modelbox_widgets.time_use import timeline as timeline
     from modelbox_widgets.trade_offs import pareto as pareto
     from modelbox_widgets.trade_offs import pareto_front as pareto_front
     from modelbox_widgets.trade_offs import scatter as scatter
@@ -38,6 +40,8 @@ __all__ = [
     "scatter",
     "standings",
     "stats",
+    "time_spent",
+    "timeline",
 ]
 
 _HOME = {
@@ -55,6 +59,8 @@ _HOME = {
     "scatter": "modelbox_widgets.trade_offs",
     "standings": "modelbox_widgets.tables",
     "stats": "modelbox_widgets.statistics",
+    "time_spent": "modelbox_widgets.time_use",
+    "timeline": "modelbox_widgets.time_use",
 }
 
 

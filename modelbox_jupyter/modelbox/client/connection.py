@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from modelbox.entities.series import SeriesBlock
     from modelbox.wire.messages import ServerInfo
 
-__all__ = ["ModelBox"]
+__all__ = ["ModelBox", "joined_frames"]
 
 
 class ModelBox:
@@ -251,7 +251,7 @@ class ModelBox:
                 break
             left = None if left is None else left - len(page.experiments)
             query = msgspec.structs.replace(query, page_token=page.next_page_token)
-        return _joined(pages)
+        return joined_frames(pages)
 
     # --- models --------------------------------------------------------------------------------------------------------------------------
 
@@ -431,7 +431,8 @@ def _experiments_query(**filters: object) -> ExperimentsQuery:
         raise InvalidRequest(f"The filters do not fit: {error}.") from error
 
 
-def _joined(pages: Sequence[ExperimentFrame]) -> ExperimentFrame:
+def joined_frames(pages: Sequence[ExperimentFrame]) -> ExperimentFrame:
+    """Return several answers of :meth:`ModelBox.experiment_frame` as one."""
     if len(pages) == 1:
         return pages[0]
     experiments = [record for page in pages for record in page.experiments]

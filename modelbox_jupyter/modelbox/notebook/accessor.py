@@ -12,6 +12,7 @@ import pandas as pd
 from pandas.api.extensions import register_dataframe_accessor
 
 from modelbox import frames
+from modelbox.entities.own_keys import is_own_series
 from modelbox.errors import nearest
 from modelbox.notebook.notes import quietly
 
@@ -239,6 +240,38 @@ class RunsAccessor:
 
         return table_of(self._frame, **settings)
 
+    def timeline(self, x: Literal["elapsed", "clock"] = "elapsed") -> alt.VConcatChart:
+        """Draw when the runs ran, their events and checkpoints, and what their time went into.
+
+        `x` is the time since each run began, or the clock (UTC). Phases begin with events; of runs without events the points of their
+        metrics tell them.
+        """
+        from modelbox.notebook.stored_runs import moments
+        from modelbox_widgets.time_use import timeline
+
+        shown = self._frame.head(_TIMELINE_RUNS)
+        points = frames.metrics(shown, max_points=_ENDS)
+        chosen = points[[not is_own_series(str(key)) for key in points["key"]]]
+        return timeline(shown, moments(shown), chosen, x=x)
+
+    def refresh(self) -> pd.DataFrame:
+        """Return these runs as the store has them now, in the same order; runs that were deleted are left out."""
+        from modelbox.notebook.stored_runs import refreshed
+
+        return refreshed(self._frame)
+
+    def tag(self, *names: str) -> pd.DataFrame:
+        """Add tags to each of these runs, and return them as the store has them then."""
+        from modelbox.notebook.stored_runs import tagged
+
+        return tagged(self._frame, names)
+
+    def delete(self) -> int:
+        """Delete these runs with everything that hangs on them, for good, and return how many there were."""
+        from modelbox.notebook.stored_runs import deleted
+
+        return deleted(self._frame)
+
     def metrics(self, keys: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return every point of these runs as a long frame: ``experiment_id, key, step, wall_time, value``."""
         return frames.metrics(self._frame, keys)
@@ -249,6 +282,9 @@ class RunsAccessor:
 
 
 _CHART_POINTS = 2000
+_TIMELINE_RUNS = 40
+# Of a series that is thinned to this few points the first and the last stay.
+_ENDS = 4
 
 if not hasattr(pd.DataFrame, "modelbox"):
     register_dataframe_accessor("modelbox")(RunsAccessor)
