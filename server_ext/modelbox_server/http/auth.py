@@ -162,8 +162,9 @@ class TokenGate:
         if not self._trust_same_user or not comes_from_program(handler.request.headers):
             return False
         stream = cast("HTTP1Connection", handler.request.connection).stream
+        connection = None if stream is None else stream.socket
         # The kernel's table of connections takes a millisecond or two to read.
-        return stream.socket is not None and await asyncio.to_thread(owner_of_peer, stream.socket) == os.getuid()
+        return connection is not None and await asyncio.to_thread(owner_of_peer, connection) == os.getuid()
 
     def _check_host(self, header: str) -> None:
         match = _HOST.fullmatch(header)
