@@ -1,13 +1,20 @@
 """%modelbox in a shell."""
 
+import shlex
+import time
+from typing import Literal
+
+import pandas as pd
 import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from modelbox.client.connection import ModelBox
+from modelbox.client.discovery import Where
 from modelbox.errors import InvalidRequest, NotFound
+from modelbox.notebook.command import Command, Parser
 from modelbox.notebook.commands import COMMANDS
-from modelbox.notebook.views import ExperimentView, StatusView
+from modelbox.notebook.views import ExperimentView, OpenView, StatusView
 from modelbox_widgets.comparison import Comparison
 from modelbox_widgets.testing import HOSTILE_NAMES
 
@@ -90,7 +97,7 @@ def test_an_unknown_word_lists_the_commands_and_the_nearest(terminal: Interactiv
     terminal.run_cell("%modelbox statsu")
     printed = capsys.readouterr()
     assert "Traceback" not in printed.err + printed.out
-    assert "status, runs, show, compare, run, help" in printed.err
+    assert "There is: status, runs, show, compare, diff, query, watch, sync, open, help" in printed.err
 
 
 @pytest.mark.parametrize("line", ["show 'never closed", "runs --limit many", "runs --colour", "show", "run x"])
@@ -108,6 +115,95 @@ def test_every_command_explains_itself(terminal: InteractiveShell, capsys: pytes
     printed = capsys.readouterr().out
     assert f"modelbox {command}" in printed
     assert COMMANDS[command].summary in printed
+    assert f"modelbox {COMMANDS[command].example}\n" in printed
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
+def test_every_example_is_one(command: Command) -> None:
+    name, *words = shlex.split(command.example)
+    assert name == command.name
+    assert Parser(command).parse(words) is not None
+
+
+def test_help_explains_one_command_too(terminal: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    run(terminal, "help runs")
+    run(terminal, "runs --help")
+    first, second = capsys.readouterr().out.split("usage: ")[1:]
+    assert first == second
+    with pytest.raises(UsageError, match="Did you mean 'watch'"):
+        run(terminal, "help wacth")
+
+
+def test_a_misspelt_option_names_the_nearest(terminal: InteractiveShell) -> None:
+    with pytest.raises(UsageError, match=r"has no option '--namspace'\. Did you mean '--namespace'\?"):
+        run(terminal, "runs --namspace x")
+    with pytest.raises(UsageError, match="does not know what to do with 'more'"):
+        run(terminal, "show digits more")
+
+
+def test_diff_lists_what_differs(terminal: InteractiveShell, box: ModelBox) -> None:
+    first, second = trained(box, lr=0.1, depth=3), trained(box, lr=0.2, depth=3)
+    frame = run(terminal, f"diff {first[:8]} {second[:8]}")
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns) == ["params.lr"]
+    with pytest.raises(InvalidRequest, match="nothing to differ from"):
+        run(terminal, f"diff {first}")
+
+
+def test_query_shows_the_columns_that_it_speaks_of(terminal: InteractiveShell, box: ModelBox) -> None:
+    trained(box, lr=0.1)
+    trained(box, lr=0.2)
+    frame = run(terminal, 'query params.lr < 0.15 order by metrics."val/loss @1".min')
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns) == ["experiment_id", "name", "status", "params.lr", "metrics.val/loss @1.min"]
+    assert frame["params.lr"].tolist() == [0.1]
+    assert list(run(terminal, "query show params.lr").columns) == ["experiment_id", "params.lr"]  # type: ignore[attr-defined]
+
+
+def test_sync_says_what_was_sent(terminal: InteractiveShell) -> None:
+    assert repr(run(terminal, "sync")) == "0 points sent from 0 journals."
+
+
+@pytest.mark.parametrize(
+    ("kind", "address", "text", "html"),
+    [
+        ("jupyter", "http://127.0.0.1:8888/modelbox", "ModelBox panel", 'data-commandlinker-command="modelbox:show-panel"'),
+        ("server", "https://example.org/<b>", "https://example.org/<b>", 'href="https://example.org/&lt;b&gt;"'),
+        ("local", "/home/me/<b>", "%modelbox runs", "/home/me/&lt;b&gt;"),
+    ],
+)
+def test_open_leads_to_the_experiments(kind: Literal["jupyter", "server", "local"], address: str, text: str, html: str) -> None:
+    view = OpenView(Where(kind, address, "a test says so"))
+    assert text in repr(view)
+    assert html in view._repr_html_()
+
+
+def test_watch_draws_what_runs_until_it_is_over(shell: InteractiveShell, box: ModelBox) -> None:
+    experiment = box.start("slow")
+    shell.display_pub.outputs.clear()
+    experiment.log(loss=0.5)
+    shell.run_cell("%modelbox watch").raise_error()
+    assert "slow: running" in shell.display_pub.outputs[0]["data"]["text/plain"]
+    box.experiment(experiment.id).finish()  # somebody else: this process is not told
+    deadline_s = time.monotonic() + 60
+    while "image/png" not in shell.display_pub.outputs[-1]["data"] and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert "slow: finished" in shell.display_pub.outputs[-1]["data"]["text/plain"]
+
+
+def test_watch_says_that_nothing_runs(terminal: InteractiveShell, box: ModelBox, capsys: pytest.CaptureFixture[str]) -> None:
+    run(terminal, "watch")
+    assert "there is none yet" in capsys.readouterr().out
+    run_id = trained(box)
+    run(terminal, "watch")
+    assert f"%modelbox watch {run_id[:10]}" in capsys.readouterr().out
+
+
+def test_show_has_the_exception_of_a_cell(terminal: InteractiveShell) -> None:
+    terminal.run_cell("%%modelbox run bad\nraise ValueError('<b>' * 3)")
+    view = run(terminal, "show bad")
+    assert "ValueError: <b><b><b>" in repr(view)
+    assert "ValueError: &lt;b&gt;" in view._repr_html_()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("line", ["", "help", "--help"])

@@ -99,6 +99,17 @@ def test_a_cell_that_awaits_is_kept_and_shows_what_it_shows_otherwise(kernel: Se
     assert [output["output_type"] for output in cell["outputs"]] == ["stream", "execute_result"]
 
 
+def test_the_tab_key_offers_what_the_store_has(kernel: ServerKernel) -> None:
+    kernel.run("%load_ext modelbox\nimport modelbox")
+    kernel.run("with modelbox.start('tabbed é', namespace='tab/été', params={'alpha': 1}) as run: run.log({'val/loss @1': 1})")
+    assert kernel.complete("%modelbox wa") == ["%modelbox watch"]
+    assert kernel.complete("x = 1\n%modelbox show tab") == ["x = 1\n%modelbox show 'tabbed é'"]
+    assert "%modelbox runs --namespace tab/été" in kernel.complete("%modelbox runs --namespace tab/")
+    assert kernel.complete("%modelbox runs params.al") == ["%modelbox runs params.alpha"]
+    assert kernel.complete("%modelbox runs metrics.val") == ['%modelbox runs metrics."val/loss @1"']
+    assert "%%modelbox run again --param" in kernel.complete("%%modelbox run again --pa")
+
+
 # In short sleeps: a kernel that only awaits notices the interrupt when something wakes its loop.
 @pytest.mark.parametrize("wait", ["import time; time.sleep(120)", "import asyncio\nfor _ in range(1200): await asyncio.sleep(0.1)"])
 def test_a_cell_that_is_interrupted_is_an_interrupted_run(kernel: ServerKernel, wait: str) -> None:

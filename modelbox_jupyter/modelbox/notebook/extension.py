@@ -6,6 +6,7 @@ from importlib import import_module
 from IPython.core.interactiveshell import InteractiveShell
 
 from modelbox.notebook.cell import CellRuns
+from modelbox.notebook.complete import Completion
 from modelbox.notebook.live import LiveCharts
 from modelbox.notebook.magics import ModelBoxMagics
 from modelbox.notebook.renderer import use_renderer
@@ -17,7 +18,7 @@ _loaded: dict[int, list[Callable[[], None]]] = {}
 
 
 def load(shell: InteractiveShell) -> None:
-    """Add magics, accessor, renderer and live charts to `shell`; a shell that has them stays as it is."""
+    """Add magics, completion, accessor, renderer and live charts to `shell`; a shell that has them stays as it is."""
     if id(shell) in _loaded:
         return
     import_module("modelbox.notebook.accessor")  # registers df.modelbox, which needs no shell and stays
@@ -27,7 +28,7 @@ def load(shell: InteractiveShell) -> None:
     unload_cells = CellRuns(shell).load()
     charts = LiveCharts(shell)
     charts.start()
-    _loaded[id(shell)] = [lambda: _remove_magics(shell), use_renderer(shell), unload_cells, charts.stop]
+    _loaded[id(shell)] = [lambda: _remove_magics(shell), Completion(shell).load(), use_renderer(shell), unload_cells, charts.stop]
 
 
 def unload(shell: InteractiveShell) -> None:

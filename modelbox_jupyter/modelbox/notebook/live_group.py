@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ __all__ = ["LiveGroup"]
 _MAX_RUNS = 20
 _MAX_POINTS = 1000
 _FIRST_SNAPSHOT_S, _LAST_SNAPSHOT_S = 2.0, 60.0
+_ASKING_S = 2.0
 _WIDGET_PAUSE_S = 0.5
 
 
@@ -45,12 +47,15 @@ class LiveGroup:
         Where to display.
     session
         The connection that the experiments belong to.
+    asks_how_they_are
+        Others run the experiments, so the store has to be asked whether they are over.
     """
 
-    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+    def __init__(self, shell: InteractiveShell, session: Session, *, asks_how_they_are: bool = False) -> None:
         self.session = session
         self.is_open = True
         self.is_closed = False
+        self._ask_s = 0.0 if asks_how_they_are else math.inf
         self._output = Output(shell)
         self._experiments: list[Experiment] = []
         self._blocks: list[SeriesBlock] = []
@@ -114,12 +119,14 @@ class LiveGroup:
         pause_s = _FIRST_SNAPSHOT_S
         due_s = begin_s + pause_s
         while not self.is_closed:
-            rest_s = max(0.0, due_s - time.monotonic())
+            rest_s = max(0.0, min(due_s, self._ask_s) - time.monotonic())
             self._wake.wait(min(rest_s, _WIDGET_PAUSE_S) if self._widget is not None else rest_s)
             self._wake.clear()
             try:
                 if self._settle_soon:
                     self._settle_soon = False
+                    self.settle()
+                elif time.monotonic() >= self._ask_s and self._are_over():
                     self.settle()
                 elif time.monotonic() >= due_s or self._is_new:
                     self._snapshot()
@@ -141,6 +148,12 @@ class LiveGroup:
         if self._widget is not None:
             self._feed(self._widget)
             self._widget.publish_snapshot()
+
+    def _are_over(self) -> bool:
+        self._ask_s = time.monotonic() + _ASKING_S
+        with quietly("The live chart cannot ask how its runs are"):
+            self._experiments = [experiment for experiment in self._experiments if self._exists(experiment)]
+        return all(experiment.status is not Status.RUNNING for experiment in self._experiments)
 
     def _read(self) -> None:
         """Read the points; where the store does not answer, those that were known stay."""

@@ -10,9 +10,9 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
-from modelbox.errors import nearest, shortened
+from modelbox.errors import shortened
 from modelbox.notebook.command import HELP_OPTIONS, Command, Parser
-from modelbox.notebook.commands import COMMANDS, overview
+from modelbox.notebook.commands import named, overview
 
 __all__ = ["ModelBoxMagics"]
 
@@ -70,12 +70,9 @@ def _query_and_options(line: str) -> tuple[str, list[str]]:
 
 def _command(words: list[str], *, in_cell: bool) -> Command | None:
     """Return the command that a line names; ``None`` when it asks for help."""
-    if not words or words[0] in {"help", *HELP_OPTIONS}:
+    if not words or words[0] in HELP_OPTIONS:
         return None
-    command = COMMANDS.get(words[0])
-    if command is None:
-        known = ", ".join([*COMMANDS, "help"])
-        raise UsageError(f"There is no %modelbox {shortened(words[0])}. {nearest(words[0], COMMANDS)}\nThere is: {known}.")
+    command = named(words[0])
     if command.takes_cell != in_cell and not command.begins_cell:
         place = "%%{} as the first line of a cell" if command.takes_cell else "%{} on a line of its own"
         raise UsageError(f"Write {place.format(f'modelbox {command.name}')}.")

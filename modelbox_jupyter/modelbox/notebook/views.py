@@ -18,6 +18,7 @@ from modelbox_widgets.text import html_row, html_table, html_view, text_table, v
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from modelbox.client.catchup import SyncReport
     from modelbox.client.connection import ModelBox
     from modelbox.client.discovery import Where
     from modelbox.client.experiment import Experiment
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from modelbox.entities.series import SeriesBlock, SeriesSummary
     from modelbox.wire.messages import ServerInfo
 
-__all__ = ["ExperimentView", "StatusView"]
+__all__ = ["ExperimentView", "OpenView", "StatusView", "SyncView"]
 
 _MAX_POINTS = 1000
+_SHOW_PANEL = "modelbox:show-panel"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,50 @@ class StatusView:
 
     def _repr_html_(self) -> str:
         return html_view(_pairs(self._rows()))
+
+
+@dataclass(frozen=True)
+class SyncView:
+    """What ``%modelbox sync`` has sent, and what it could not."""
+
+    report: SyncReport
+
+    def __repr__(self) -> str:
+        report = self.report
+        lines = [f"{report.sent} points sent from {_counted(report.journals, 'journal')}."]
+        if report.pending:
+            lines.append(f"{report.pending} points could not be sent in time: they stay in their journals, and are tried again.")
+        if report.rejected:
+            lines.append(f"{report.rejected} points were refused: they lie in the folder rejected beside the journals.")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class OpenView:
+    """How to see the experiments of a store without code."""
+
+    where: Where
+
+    def __repr__(self) -> str:
+        match self.where.kind:
+            case "jupyter":
+                return "JupyterLab lists the experiments in the ModelBox panel of the left sidebar: command 'Show ModelBox Experiments'."
+            case "server":
+                return f"The experiments are at {self.where.address}."
+            case _:
+                return f"{self.where.address} has no page of its own: %modelbox runs lists its experiments."
+
+    def _repr_html_(self) -> str:
+        address = self.where.address
+        match self.where.kind:
+            case "jupyter":
+                # JupyterLab carries out the command of a button; elsewhere the sentence beside it says what to do.
+                button = f'<button type="button" class="jp-mod-styled" data-commandlinker-command="{_SHOW_PANEL}">Show experiments</button>'
+                return html_view(f"<p>{button} in the ModelBox panel of JupyterLab's left sidebar</p>")
+            case "server" if address.startswith(("http://", "https://")):
+                return html_view(f'<p><a href="{escape(address)}" target="_blank" rel="noopener">{escape(address)}</a></p>')
+            case _:
+                return html_view(f"<p>{escape(repr(self))}</p>")
 
 
 @dataclass(frozen=True)
@@ -97,6 +143,8 @@ class ExperimentView:
         source = self.metadata.get(_SOURCE)
         if isinstance(source, str):
             parts.append("\n".join(f"    {line}" for line in source.splitlines()))
+        if trouble := self._trouble():
+            parts.append(trouble)
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
@@ -150,6 +198,8 @@ class ExperimentView:
     def _long(self) -> list[tuple[str, str]]:
         """Return what needs room of its own, as (title, HTML)."""
         parts = []
+        if trouble := self._trouble():
+            parts.append(("exception", f"<pre>{escape(trouble)}</pre>"))
         for title, key in (("source of the cell", _SOURCE), ("uncommitted changes", _DIFF)):
             text = self.metadata.get(key)
             if isinstance(text, str):
@@ -158,6 +208,11 @@ class ExperimentView:
         if isinstance(packages, dict):
             parts.append((f"packages ({len(packages)})", _pairs([(name, value_text(version)) for name, version in packages.items()])))
         return parts
+
+    def _trouble(self) -> str:
+        """Return the exception that ended the cell, as the notebook showed it."""
+        error = self.metadata.get(_ERROR)
+        return str(error.get("traceback", "")) if isinstance(error, dict) else ""
 
     def _metrics(self) -> list[list[str]]:
         return [
@@ -171,8 +226,8 @@ def _chosen(blocks: Sequence[SeriesBlock]) -> list[SeriesBlock]:
     return [block for block in blocks if not is_own_series(block.key)]
 
 
-_SOURCE, _DIFF, _PACKAGES = "cell.source", "git.diff", "environment.packages"
-_LONG = frozenset({_SOURCE, *LONG_METADATA})
+_SOURCE, _ERROR, _DIFF, _PACKAGES = "cell.source", "cell.error", "git.diff", "environment.packages"
+_LONG = frozenset({_SOURCE, _ERROR, *LONG_METADATA})
 _METRIC_HEAD = ("metric", "last", "min", "max", "at step", "points")
 
 
@@ -183,6 +238,10 @@ def _pairs(rows: Sequence[tuple[str, str]]) -> str:
 
 def _section(name: str, html: str, *, is_open: bool = True) -> str:
     return f"<details{' open' if is_open else ''}><summary>{name}</summary>{html}</details>"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _duration(seconds: float) -> str:

@@ -41,9 +41,21 @@ class ServerKernel:
 
     def send(self, code: str) -> str:
         """Ask the kernel to execute `code`, and return the id of the request without waiting."""
+        content: Json = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+        return self._request("execute_request", content)
+
+    def complete(self, code: str) -> list[str]:
+        """Return what the kernel offers for the end of `code` when somebody presses Tab there."""
+        request_id = self._request("complete_request", {"code": code, "cursor_pos": len(code)})
+        for message in self.messages():
+            if message["msg_type"] == "complete_reply" and message["parent_header"].get("msg_id") == request_id:
+                content = message["content"]
+                return [code[: content["cursor_start"]] + match for match in content["matches"]]
+        raise AssertionError(f"The kernel offered nothing for {code!r} within {_TIMEOUT_S:.0f} s.")
+
+    def _request(self, kind: str, content: Json) -> str:
         request_id = uuid.uuid4().hex
-        header = {"msg_id": request_id, "msg_type": "execute_request", "username": "", "session": self.kernel_id, "version": "5.3"}
-        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+        header = {"msg_id": request_id, "msg_type": kind, "username": "", "session": self.kernel_id, "version": "5.3"}
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell", "buffers": []}
         self._socket.send(json.dumps(message))
         return request_id
