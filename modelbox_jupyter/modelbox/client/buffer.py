@@ -7,7 +7,7 @@ can see half done. Only the sender thread folds records into :class:`Columns`, s
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from modelbox.entities.series import SeriesBlock, ValueKind
@@ -27,19 +27,39 @@ class Record(NamedTuple):
     values: Mapping[str, Value]
 
 
+class _Axis:
+    """Steps and wall clocks; of many series as long as these grow together, which nearly all do."""
+
+    __slots__ = ("steps", "users", "wall_times_us")
+
+    def __init__(self, users: int = 1) -> None:
+        self.steps = array("q")
+        self.wall_times_us = array("q")
+        self.users = users
+
+
 class _Series:
     """One growing series."""
 
-    __slots__ = ("steps", "values", "wall_times_us")
+    __slots__ = ("axis", "values")
 
-    def __init__(self, kind: ValueKind) -> None:
-        self.steps = array("q")
-        self.wall_times_us = array("q")
+    def __init__(self, kind: ValueKind, axis: _Axis | None = None) -> None:
+        self.axis = axis or _Axis()
         self.values: array[float] | list[str] | list[bytes] = array("d") if kind is ValueKind.FLOAT else []
+
+    def own_axis(self) -> _Axis:
+        """Return the axis for this series alone to extend."""
+        if self.axis.users > 1:
+            shared = self.axis
+            shared.users -= 1
+            self.axis = _Axis()
+            self.axis.steps.extend(shared.steps)
+            self.axis.wall_times_us.extend(shared.wall_times_us)
+        return self.axis
 
 
 class Columns:
-    """Records folded into one column block per series; about 24 bytes a point."""
+    """Records folded into one column block per series; 8 bytes a point, and 16 for each step of series that grow together."""
 
     def __init__(self) -> None:
         self.points = 0
@@ -58,20 +78,31 @@ class Columns:
             else:
                 kind = ValueKind.TEXT if type(value) is str else ValueKind.BYTES
                 series = self._others.setdefault((object_id, key, kind), _Series(kind))
-            series.steps.append(step)
-            series.wall_times_us.append(wall_time_us)
+            axis = series.own_axis()
+            axis.steps.append(step)
+            axis.wall_times_us.append(wall_time_us)
             series.values.append(value)  # type: ignore[arg-type]  # the branch above chose the column for this type
         self.points += len(values)
 
-    def extend(self, object_id: str, key: str, steps: bytes, wall_times_us: bytes, values: bytes) -> None:
-        """Add a run of numbers to one series: its columns as they lie in memory, eight bytes a number."""
-        series = self._floats.get((object_id, key))
-        if series is None:
-            series = self._floats[object_id, key] = _Series(ValueKind.FLOAT)
-        series.steps.frombytes(steps)
-        series.wall_times_us.frombytes(wall_times_us)
-        cast("array[float]", series.values).frombytes(values)
-        self.points += len(values) // 8
+    def extend(self, object_id: str, keys: Sequence[str], steps: bytes, wall_times_us: bytes, values: Iterable[bytes]) -> None:
+        """Add a run of numbers to series: their columns as they lie in memory, eight bytes a number."""
+        axes = self._axes_of(object_id, keys)
+        for axis in axes:
+            axis.steps.frombytes(steps)
+            axis.wall_times_us.frombytes(wall_times_us)
+        for key, column in zip(keys, values, strict=True):
+            cast("array[float]", self._floats[object_id, key].values).frombytes(column)
+        self.points += len(keys) * len(steps) // 8
+
+    def _axes_of(self, object_id: str, keys: Sequence[str]) -> list[_Axis]:
+        """Return the axes that a point of each of these series extends: a single one if they have grown together so far."""
+        known = [series for key in keys if (series := self._floats.get((object_id, key))) is not None]
+        axis = known[0].axis if known else _Axis(users=len(keys))
+        if not known or (len(known) == len(keys) == axis.users and all(series.axis is axis for series in known)):
+            for key in keys[len(known) :]:
+                self._floats[object_id, key] = _Series(ValueKind.FLOAT, axis)
+            return [axis]
+        return [self._floats.setdefault((object_id, key), _Series(ValueKind.FLOAT)).own_axis() for key in keys]
 
     def blocks(self) -> list[SeriesBlock]:
         """Return one block per series, in the order in which the series appeared."""
@@ -82,8 +113,8 @@ class Columns:
                 object_id=object_id,
                 key=key,
                 kind=kind,
-                steps=series.steps,
-                wall_times_us=series.wall_times_us,
+                steps=series.axis.steps,
+                wall_times_us=series.axis.wall_times_us,
                 values=series.values,
             )
             for object_id, key, kind, series in floats + others

@@ -92,9 +92,8 @@ class MetricsMixin:
         """
         moment_us = time.time_ns() // 1000 if wall_time is None else wall_time_us(wall_time)
         if values is not None:
-            if not isinstance(values, Mapping):
-                raise InvalidRequest(f"log() takes a dict of metrics or keywords, not {type(values).__name__}: write log(loss=0.5).")
-            metrics = {**values, **metrics}
+            # A copy in any case: the caller may change the dict before it is sent.
+            metrics = values.copy() if type(values) is dict and not metrics else _merged(values, metrics)
         if self._settled_keys.issuperset(metrics) and _FLOATS.issuperset(map(type, metrics.values())):
             # Nearly every call: floats under names that were seen before. Two loops in C instead of one in Python.
             kept = cast("dict[str, Value]", metrics)
@@ -189,6 +188,12 @@ class MetricsMixin:
     def flush(self, timeout_s: float | None = None) -> FlushReport:
         """Wait until everything that was logged has arrived, at most `timeout_s`, and return what is left; never raises for outages."""
         return self._session.sender.flush(timeout_s)
+
+
+def _merged(values: object, metrics: Mapping[str, object]) -> dict[str, object]:
+    if not isinstance(values, Mapping):
+        raise InvalidRequest(f"log() takes a dict of metrics or keywords, not {type(values).__name__}: write log(loss=0.5).")
+    return {**values, **metrics}
 
 
 def _points(block: SeriesBlock) -> list[MetricValue]:

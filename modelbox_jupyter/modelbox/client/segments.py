@@ -255,9 +255,7 @@ class _Reader:
         def column(place: int) -> bytes:
             return self._words[self.word + place : end : words].tobytes()
 
-        steps, wall_times_us = column(2), column(3)
-        for number, key in enumerate(keys):
-            self.columns.extend(object_id, key, steps, wall_times_us, column(4 + number))
+        self.columns.extend(object_id, keys, column(2), column(3), (column(4 + number) for number in range(len(keys))))
 
     def _mixed(self, begin: int) -> Record:
         step, wall_time_us = _MOMENT.unpack_from(self._data, begin)

@@ -48,6 +48,8 @@ _LATER = (ServerUnreachable, StorageUnavailable, RateLimited, Unauthenticated)
 _MAX_RETRY_AFTER_S = 300.0
 _TRIES_OF_A_FAILING_BATCH = 3
 _LAST_ANSWER_S = 1.0
+_ENOUGH_POINTS = 100_000
+_STEADY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,11 @@ class FlushReport:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often the sender sends, and how long it pauses when a store is away."""
+    """How often the sender sends, and how long it pauses when a store is away.
+
+    What is logged after a silence is sent after `interval_s`. While more keeps coming the intervals grow to five times that: each time that
+    the sender is at work, training shares the interpreter with it.
+    """
 
     interval_s: float = 0.2
     first_pause_s: float = 0.5
@@ -117,6 +123,7 @@ class Sender:
         self._wake = threading.Event()
         self._urgent = threading.Event()
         self._settled = threading.Condition()
+        self._gathered_points = 0
 
     def log(self, record: Record) -> bool:
         """Keep a record and return at once; ``False`` when too many points wait, so that this one was dropped."""
@@ -130,6 +137,11 @@ class Sender:
             )
         if self._thread is None and kept:
             self._start()
+        # Two threads may count as one here, which delays a batch by little.
+        self._gathered_points += len(record.values)
+        if self._gathered_points >= _ENOUGH_POINTS:
+            self._gathered_points = 0
+            self._urgent.set()
         if not self._wake.is_set():
             self._wake.set()
         return kept
@@ -140,8 +152,7 @@ class Sender:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
         def done() -> bool:
-            tally = self._journal.tally()
-            return tally.acknowledged + tally.rejected >= target
+            return self._handled() >= target
 
         if not done() and (self._thread is not None or self._start()):
             self._urgent.set()
@@ -194,18 +205,24 @@ class Sender:
         # Ctrl-C while a thread is being started leaves a thread that nobody knows of: the first to come here is the sender.
         if not self._only_one.acquire(blocking=False):
             return
+        shortest_s = interval_s = self._pace.interval_s
         while not self._closed:
+            silent_since_s = time.monotonic()
             self._wake.wait()
-            # Gather a little, unless somebody waits: one request for many points.
-            self._urgent.wait(self._pace.interval_s)
+            interval_s = shortest_s if time.monotonic() - silent_since_s > shortest_s else min(2 * interval_s, _STEADY * shortest_s)
+            # Gather a little, unless somebody waits or a batch is full: one request for many points.
+            self._urgent.wait(interval_s)
             self._wake.clear()
             self._urgent.clear()
+            self._gathered_points = 0
             self._drain()
         self._journal.close()
 
     def _drain(self) -> None:
+        """Send what waits now. What comes in the meantime waits for the next time, so that it makes whole batches too."""
         failures, faults = 0, 0
-        while not self._closed and (batch := self._journal.next_batch()) is not None:
+        target = self._journal.tally().appended
+        while not self._closed and self._handled() < target and (batch := self._journal.next_batch()) is not None:
             try:
                 self._transport.append_metrics(batch.blocks, client=batch.client, batch=batch.number)
             except _LATER as error:
@@ -228,6 +245,10 @@ class Sender:
                 self._notices.forget("away")
                 self._journal.acknowledge(batch)
                 self._tell_waiting()
+
+    def _handled(self) -> int:
+        tally = self._journal.tally()
+        return tally.acknowledged + tally.rejected
 
     def _wait_for_better_times(self, failures: int, error: ModelBoxError) -> None:
         self._notices.log("away", f"ModelBox: {error.detail} Points are kept {self._journal.kept} and sent again until they arrive.")

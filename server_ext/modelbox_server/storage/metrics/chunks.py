@@ -33,7 +33,7 @@ from modelbox_server.storage.metrics.columns import Points
 if TYPE_CHECKING:
     from modelbox_server.storage.metrics.columns import Floats, Integers
 
-__all__ = ["MAX_CHUNK_POINTS", "DamagedChunk", "PackedChunk", "opened", "packed", "unpacked"]
+__all__ = ["MAX_CHUNK_POINTS", "DamagedChunk", "PackedChunk", "opened", "packed", "packed_axis", "unpacked"]
 
 MAX_CHUNK_POINTS = 8192
 """How many points a chunk may have: enough to make its overhead small, few enough to rewrite one."""
@@ -127,19 +127,27 @@ class PackedChunk:
             raise _unfitting(error) from error
 
 
-def packed(points: Points) -> bytes:
-    """Return `points` as one chunk."""
+def packed(points: Points, axis: bytes | None = None) -> bytes:
+    """Return `points` as one chunk; `axis` is what :func:`packed_axis` made of them, if that is known."""
     values = points.values
-    columns = [pack_integers(points.steps), pack_integers(points.clocks_us)]
     if isinstance(values, np.ndarray):
-        columns.append(pack_floats(values))
+        coding, content = pack_floats(values)
     else:
-        columns.append(pack_items([value.encode() if isinstance(value, str) else value for value in values]))
-    parts = [_HEAD.pack(_VERSION, _KINDS.index(points.kind), len(points))]
-    for coding, content in columns:
+        coding, content = pack_items([value.encode() if isinstance(value, str) else value for value in values])
+    head = _HEAD.pack(_VERSION, _KINDS.index(points.kind), len(points))
+    parts = (head, packed_axis(points) if axis is None else axis, _COLUMN.pack(coding, len(content)), content)
+    checksum = 0
+    for part in parts:
+        checksum = zlib.crc32(part, checksum)
+    return b"".join((*parts, _CRC.pack(checksum)))
+
+
+def packed_axis(points: Points) -> bytes:
+    """Return steps and wall clocks as they stand in a chunk."""
+    parts: list[bytes] = []
+    for coding, content in (pack_integers(points.steps), pack_integers(points.clocks_us)):
         parts += (_COLUMN.pack(coding, len(content)), content)
-    body = b"".join(parts)
-    return body + _CRC.pack(zlib.crc32(body))
+    return b"".join(parts)
 
 
 def opened(chunk: bytes) -> PackedChunk:

@@ -51,16 +51,22 @@ class Points:
         return len(self.steps)
 
     @classmethod
-    def of_block(cls, block: SeriesBlock) -> Points:
+    def of_block(cls, block: SeriesBlock, known: dict[int, Integers] | None = None) -> Points:
         """Return the columns of `block`; they may be views into its buffers.
+
+        Blocks that share columns get the same arrays of steps and wall clocks for these if `known`, by the id of the column, is passed on
+        from one to the next.
 
         Raises
         ------
         InvalidRequest
             The columns differ in length, or a text has a lone surrogate.
         """
-        steps = np.frombuffer(memoryview(block.steps), np.int64)
-        clocks_us = np.frombuffer(memoryview(block.wall_times_us), np.int64)
+        known = {} if known is None else known
+        for column in (block.steps, block.wall_times_us):
+            if id(column) not in known:
+                known[id(column)] = np.frombuffer(memoryview(column), np.int64)
+        steps, clocks_us = known[id(block.steps)], known[id(block.wall_times_us)]
         values: Values
         match block.kind:
             case ValueKind.FLOAT:
@@ -153,8 +159,9 @@ def order_of(steps: Integers, clocks_us: Integers) -> Order | None:
 def grouped(blocks: Sequence[SeriesBlock]) -> dict[SeriesKey, Points]:
     """Return the points of each series in `blocks`, in order of arrival; series without points are left out."""
     parts: dict[SeriesKey, list[Points]] = {}
+    known: dict[int, Integers] = {}
     for block in blocks:
-        points = Points.of_block(block)
+        points = Points.of_block(block, known)
         if len(points):
             parts.setdefault((block.object_id, block.key, block.kind), []).append(points)
     return {series: Points.joined(found) for series, found in parts.items()}

@@ -21,6 +21,7 @@ from modelbox.errors import StorageError, shortened
 from modelbox.wire.messages import SummaryColumns
 from modelbox_server.storage.interfaces import AppendOutcome
 from modelbox_server.storage.metrics.assembly import Assembler
+from modelbox_server.storage.metrics.axes import Axes
 from modelbox_server.storage.metrics.chunks import MAX_CHUNK_POINTS, DamagedChunk, opened, packed
 from modelbox_server.storage.metrics.columns import Points, grouped
 from modelbox_server.storage.metrics.database import Database
@@ -146,8 +147,9 @@ class SqliteMetricsStore:
                 if stored is not None:
                     return repeated(batch, *stored)
                 connection.execute("INSERT INTO ingest_batches VALUES (?, ?, ?, ?)", (batch.client, batch.number, batch.digest, count))
+            axes = Axes()
             for key, points in series.items():
-                self._extend(connection, key, points)
+                self._extend(connection, key, points, axes)
         return AppendOutcome(count)
 
     def read(
@@ -224,9 +226,9 @@ class SqliteMetricsStore:
 
     # --- writing -------------------------------------------------------------------------------------------------------------------------
 
-    def _extend(self, connection: sqlite3.Connection, key: SeriesKey, points: Points) -> None:
+    def _extend(self, connection: sqlite3.Connection, key: SeriesKey, points: Points, axes: Axes) -> None:
         object_id, name, kind = key
-        totals = Totals.of(points)
+        totals = Totals.of(points, axes.bounds(points) if len(points) > 1 else None)
         row = connection.execute(
             f"SELECT id, {_TOTALS} FROM series WHERE object_id = ? AND key = ? AND kind = ?", (object_id, name, _KINDS.index(kind))
         ).fetchone()
@@ -245,9 +247,9 @@ class SqliteMetricsStore:
                 (*_totals_to_row(stored.plus(totals)), id_),
             )
             before = stored.count
-        self._add_chunks(connection, id_, key, before, points)
+        self._add_chunks(connection, id_, key, before, points, axes)
 
-    def _add_chunks(self, connection: sqlite3.Connection, id_: int, key: SeriesKey, start: int, points: Points) -> None:
+    def _add_chunks(self, connection: sqlite3.Connection, id_: int, key: SeriesKey, start: int, points: Points, axes: Axes) -> None:
         tail = [
             _Tail(*row)
             for row in connection.execute(
@@ -262,16 +264,15 @@ class SqliteMetricsStore:
                 "SELECT id, start, points, data FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id", (oldest.id, tail[0].id)
             )
             try:
-                before = [chunk.points() for _, chunk in self._opened(rows, key, oldest.start)]
+                points = axes.joined([chunk for _, chunk in self._opened(rows, key, oldest.start)], points)
             except DamagedChunk as error:
                 raise self._damaged(key, str(error)) from error
-            points = Points.joined([*before, points])
             if len(joining) > 1:  # the oldest one is replaced below
                 connection.execute("DELETE FROM chunks WHERE id BETWEEN ? AND ?", (oldest.id + 1, tail[0].id))
             next_id, start = oldest.id, oldest.start
         for part in _parts(points):
-            bounds = (int(part.steps.min()), int(part.steps.max()))
-            row = (next_id, start, len(part), *bounds, packed(part))
+            bounds = axes.bounds(part)
+            row = (next_id, start, len(part), bounds.first_step, bounds.last_step, packed(part, axes.packed(part)))
             connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", row)
             next_id, start = next_id + 1, start + len(part)
 

@@ -13,7 +13,27 @@ from modelbox.entities.series import SeriesSummary, ValueKind
 if TYPE_CHECKING:
     from modelbox_server.storage.metrics.columns import Floats, Points, SeriesKey
 
-__all__ = ["Totals"]
+__all__ = ["Bounds", "Totals"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The first and the last step of some points, and which of them is the latest: where in order of arrival, and its wall clock."""
+
+    first_step: int
+    last_step: int
+    latest: int
+    last_clock_us: int
+
+    @classmethod
+    def of(cls, points: Points) -> Bounds:
+        """Return the bounds of `points`, at least one, in order of arrival."""
+        steps, clocks_us = points.steps, points.clocks_us
+        last_step = steps.max()
+        latest = np.flatnonzero(steps == last_step)
+        clocks_of_latest = clocks_us[latest]
+        at = int(latest[np.flatnonzero(clocks_of_latest == clocks_of_latest.max())[-1]])
+        return cls(int(steps.min()), int(last_step), at, int(clocks_us[at]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +55,17 @@ class Totals:
     mean: float | None = None
 
     @classmethod
-    def of(cls, points: Points) -> Totals:
-        """Return the totals of `points`, at least one, in order of arrival."""
-        steps, clocks_us, values = points.steps, points.clocks_us, points.values
+    def of(cls, points: Points, bounds: Bounds | None = None) -> Totals:
+        """Return the totals of `points`, at least one, in order of arrival; `bounds` are theirs, if known."""
+        values = points.values
         if len(points) == 1:  # the usual batch of a slow training; numpy would take twenty times as long
-            return cls._of_one(int(steps[0]), int(clocks_us[0]), values[0])
-        last_step = steps.max()
-        latest = np.flatnonzero(steps == last_step)
-        clocks_of_latest = clocks_us[latest]
-        at = int(latest[np.flatnonzero(clocks_of_latest == clocks_of_latest.max())[-1]])
-        bounds = (len(points), int(steps.min()), int(last_step), int(clocks_us[at]))
+            return cls._of_one(int(points.steps[0]), int(points.clocks_us[0]), values[0])
+        bounds = bounds or Bounds.of(points)
+        last = values[bounds.latest]
+        first_fields = (len(points), bounds.first_step, bounds.last_step, bounds.last_clock_us)
         if isinstance(values, np.ndarray):
-            return cls(*bounds, float(values[at]), *_statistics(values))
-        last = values[at]
-        return cls(*bounds, last if isinstance(last, str) else None)
+            return cls(*first_fields, float(last), *_statistics(values))
+        return cls(*first_fields, last if isinstance(last, str) else None)
 
     @classmethod
     def _of_one(cls, step: int, clock_us: int, value: float | str | bytes) -> Totals:
