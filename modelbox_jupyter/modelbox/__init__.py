@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from modelbox.frames import experiments as experiments
     from modelbox.frames import metrics as metrics
     from modelbox.frames import models as models
+    from modelbox.notebook.widgets import live as live
     from modelbox.notebook.widgets import run_table as run_table
 
     __version__: str
@@ -58,6 +59,7 @@ __all__ = [
     "current",
     "experiment",
     "experiments",
+    "live",
     "load_ipython_extension",
     "log",
     "metrics",
@@ -88,6 +90,7 @@ _HOME = {
     "current": "modelbox.client.active",
     "experiment": "modelbox.client.shared",
     "experiments": "modelbox.frames",
+    "live": "modelbox.notebook.widgets",
     "log": "modelbox.client.active",
     "metrics": "modelbox.frames",
     "model": "modelbox.client.shared",

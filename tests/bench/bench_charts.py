@@ -35,7 +35,7 @@ def import_s(module: str) -> float:
 
 
 def main() -> None:
-    for module in ("modelbox.notebook.extension", "modelbox_widgets.charts", "modelbox_widgets.live_chart"):
+    for module in ("modelbox.notebook.extension", "modelbox_widgets.charts", "modelbox_widgets.cell_chart"):
         print_row(f"import {module}", seconds=import_s(module))
 
     from modelbox.notebook.live_bundle import live_bundle

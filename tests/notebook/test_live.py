@@ -144,7 +144,7 @@ def test_another_store_is_followed_by_a_widget_until_the_end(shell: InteractiveS
 def test_the_widget_is_fed_while_the_run_goes_on(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_group, "_WIDGET_PAUSE_S", 0.02)
     sent: list[int] = []
-    monkeypatch.setattr("modelbox_widgets.live_chart.LiveChart.extend", lambda _self, blocks: sent.append(sum(map(len, blocks))))
+    monkeypatch.setattr("modelbox_widgets.cell_chart.CellChart.extend", lambda _self, blocks: sent.append(sum(map(len, blocks))))
     shell.run_cell("import modelbox\nrun = modelbox.start('fed')\nrun.log(a=1, b=2)\nrun.flush(5)").raise_error()
     eventually(lambda: sum(sent) == 2)
     shell.run_cell("run.log(a=3)\nrun.flush(5)").raise_error()

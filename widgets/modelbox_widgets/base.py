@@ -63,6 +63,7 @@ class NotebookWidget(anywidget.AnyWidget):
                 guess = nearest(name, known) or f"It has: {', '.join(known)}."
                 raise InvalidRequest(f"{type(self).__name__} has no setting {shortened(name)}. {guess}", field=name)
         self._display_id = f"modelbox-{os.urandom(8).hex()}"
+        self._is_displayed = False
         super().__init__(**traits)
         self.on_msg(self._on_message)
 
@@ -87,7 +88,8 @@ class NotebookWidget(anywidget.AnyWidget):
 
     def update_output(self) -> None:
         """Put the present static state into all outputs that show this widget, so that it is what remains."""
-        self._publish(update=True)
+        if self._is_displayed:
+            self._publish(update=True)
 
     def __repr__(self) -> str:
         text: str = self.static_bundle()[0]["text/plain"]
@@ -95,6 +97,7 @@ class NotebookWidget(anywidget.AnyWidget):
 
     def _ipython_display_(self) -> None:
         # Only what is published with an identity can be updated later.
+        self._is_displayed = True
         self._publish(update=False)
 
     def _repr_mimebundle_(self, **_options: Any) -> tuple[Bundle, Bundle]:

@@ -108,13 +108,15 @@ def live_spec(rows: Sequence[PointRow], *, runs: Sequence[str]) -> dict[str, Jso
     }
 
 
-def static_html(rows: Sequence[PointRow], records: Sequence[ExperimentRecord], labels: Mapping[str, str]) -> str:
-    """Return the same picture without any script: last values as a table, and each metric as a small drawing."""
+def static_html(rows: Sequence[PointRow], records: Sequence[ExperimentRecord], labels: Mapping[str, str], *, picture: str = "") -> str:
+    """Return the same picture without any script: last values as a table, and each metric as a small drawing, or else `picture`, HTML."""
     colours = {record.id: COLOURS[i % len(COLOURS)] for i, record in enumerate(records)}
     head, body = run_table(rows, records, labels)
     table = html_table([(text, "") for text in head], [html_row([(text, "") for text in row]) for row in body])
+    if picture:
+        return html_view(table, picture)
     plots = "".join(_plot(key, list(points), colours) for key, points in groupby(sorted(rows, key=itemgetter("key")), itemgetter("key")))
-    return html_view(table, f'<div class="modelbox-plots">{plots}</div>')
+    return html_view(table, f'<div class="modelbox-plots modelbox-picture">{plots}</div>')
 
 
 def static_text(rows: Sequence[PointRow], records: Sequence[ExperimentRecord], labels: Mapping[str, str]) -> str:

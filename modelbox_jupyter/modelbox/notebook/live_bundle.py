@@ -9,7 +9,7 @@ from modelbox_widgets.picture import PNG, png_metadata, png_of
 from modelbox_widgets.points import PointRow
 
 if TYPE_CHECKING:
-    from modelbox_widgets.live_chart import LiveChart
+    from modelbox_widgets.cell_chart import CellChart
 
 __all__ = ["live_bundle"]
 
@@ -24,7 +24,7 @@ def live_bundle(
     *,
     final: bool,
     follow: bool,
-    widget: "LiveChart | None",
+    widget: "CellChart | None",
 ) -> tuple[dict[str, Json], dict[str, Json]]:
     """Return the bundle of a chart and its metadata.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from modelbox.client.experiment import Experiment
     from modelbox.client.session import Session
     from modelbox.entities.series import SeriesBlock
-    from modelbox_widgets.live_chart import LiveChart
+    from modelbox_widgets.cell_chart import CellChart
 
 __all__ = ["LiveGroup"]
 
@@ -59,7 +59,7 @@ class LiveGroup:
         self._output = Output(shell)
         self._experiments: list[Experiment] = []
         self._blocks: list[SeriesBlock] = []
-        self._widget: LiveChart | None = None
+        self._widget: CellChart | None = None
         self._seen: dict[str, dict[str, int]] = {}
         self._wake = threading.Event()
         self._lock = threading.RLock()
@@ -178,7 +178,7 @@ class LiveGroup:
             return False
         return True
 
-    def _feed(self, widget: LiveChart) -> None:
+    def _feed(self, widget: CellChart) -> None:
         """Send the widget what came since the last time."""
         with quietly("The live chart cannot read its points"):
             ids = [experiment.id for experiment in self._experiments]
@@ -202,11 +202,11 @@ class LiveGroup:
         self._output.show(bundle, metadata)
 
 
-def _widget(known: LiveChart | None, labels: Mapping[str, str]) -> LiveChart:
+def _widget(known: CellChart | None, labels: Mapping[str, str]) -> CellChart:
     if known is None:
-        from modelbox_widgets.live_chart import LiveChart  # ipywidgets and anywidget, only where a widget is needed
+        from modelbox_widgets.cell_chart import CellChart  # ipywidgets and anywidget, only where a widget is needed
 
-        return LiveChart(labels)
+        return CellChart(labels)
     if known.labels != labels:
         known.name_runs(labels)
     return known

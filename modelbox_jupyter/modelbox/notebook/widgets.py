@@ -1,4 +1,4 @@
-"""Widgets of runs, connected to the store that the runs come from."""
+"""Widgets by one call, connected to the store that their objects come from. Each is a line or two over its class."""
 
 from __future__ import annotations
 
@@ -8,12 +8,37 @@ from modelbox import frames
 from modelbox.client.shared import default_connection
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from modelbox.client.connection import ModelBox
+    from modelbox.frames.subjects import Subjects
+    from modelbox_widgets.live_chart import LiveChart
     from modelbox_widgets.run_table import RunTable
 
-__all__ = ["run_table", "table_of"]
+__all__ = ["live", "run_table", "table_of"]
+
+
+def live(runs: Subjects, metrics: str | Sequence[str] | None = None, **settings: Any) -> LiveChart:
+    """Show metrics of runs as an interactive chart that goes on while they run.
+
+    Parameters
+    ----------
+    runs
+        Experiments, their ids, or a table of :func:`modelbox.experiments`.
+    metrics
+        Which metrics; all that were logged when left out.
+    **settings
+        As for :class:`modelbox_widgets.LiveChart`: ``smoothing``, ``log_scale``, ``x_axis``, ``window`` …
+
+    Examples
+    --------
+    >>> modelbox.live(modelbox.experiments("status = running"), ["loss"], smoothing=0.6)  # doctest: +SKIP
+    """
+    from modelbox_widgets.live_chart import LiveChart
+
+    return LiveChart(runs, metrics, **settings)
 
 
 def run_table(query: str | None = None, *, namespace: str | None = None, connection: ModelBox | None = None, **settings: Any) -> RunTable:

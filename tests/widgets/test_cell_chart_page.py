@@ -63,7 +63,7 @@ def show(page: Page, *, label: str = "run", with_vega: bool = False, series: Jso
         "_spec": {},
         "_snapshot": {"number": 0, "series": list(series)},
     }
-    page.evaluate(SHOW, {"code": (STATIC / "live_chart.js").read_text(), "state": state, "withVega": with_vega})
+    page.evaluate(SHOW, {"code": (STATIC / "cell_chart.js").read_text(), "state": state, "withVega": with_vega})
 
 
 def points(page: Page, number: int, key: str, steps: list[float], values: list[float]) -> None:
