@@ -22,6 +22,7 @@ from modelbox.errors import InvalidRequest, ModelBoxError, StorageUnavailable, s
 from modelbox.wire.messages import MAX_PAGE, ChangesQuery
 from modelbox_server.grpc import store
 from modelbox_server.grpc.convert import change_message
+from modelbox_server.grpc.health import add_health, add_reflection
 from modelbox_server.grpc.schema import PACKAGE, SERVICES, message
 from modelbox_server.service.context import Caller
 
@@ -82,6 +83,8 @@ class GrpcServer:
         for path, is_same_user in ((self.sockets.same_user, True), (self.sockets.others, False)):
             server = grpc.aio.server(options=_OPTIONS)
             server.add_generic_rpc_handlers((_Handlers(self, is_same_user=is_same_user),))
+            add_health(server, self._face)
+            add_reflection(server)
             server.add_insecure_port(f"unix:{path}")
             await server.start()
             self._servers.append(server)
