@@ -1,5 +1,6 @@
 """The metrics store in a SQLite file keeps the promises of every metrics store, and those of a file that many processes share."""
 
+import math
 import os
 import signal
 import sqlite3
@@ -15,12 +16,13 @@ import pytest
 
 from modelbox.entities.series import ValueKind
 from modelbox.errors import SchemaTooNew, StorageError, StorageFull, StorageUnavailable
+from modelbox.wire.messages import SummaryColumns
 from modelbox_server.storage.interfaces import BatchKey, MetricsStore
 from modelbox_server.storage.metrics.chunks import PackedChunk, opened, packed
 from modelbox_server.storage.metrics.columns import Points
 from modelbox_server.storage.metrics.database import Database
 from modelbox_server.storage.metrics.sqlite import _APPLICATION_ID, _STEPS, SqliteMetricsStore
-from modelbox_server.testing.metrics_suite import LOSS, RUN, MetricsStoreSuite, Reopen, block, floats, points_of
+from modelbox_server.testing.metrics_suite import LOSS, OTHER, RUN, MetricsStoreSuite, Reopen, block, floats, points_of
 
 
 class TestSqliteMetrics(MetricsStoreSuite):
@@ -63,6 +65,48 @@ def sql(path: Path, statement: str, *values: object) -> list[tuple[object, ...]]
             return connection.execute(statement, values).fetchall()
     finally:
         connection.close()
+
+
+class TestOverviewsInTheFile:
+    """An overview says what the rows of its series say, so nothing depends on its being there."""
+
+    OBJECTS = [f"{number:040x}" for number in range(4)]  # noqa: RUF012
+
+    def fill(self, store: SqliteMetricsStore) -> None:
+        for object_id in self.OBJECTS[:3]:
+            store.append([block(floats(1.0, math.nan), object_id=object_id), block(floats(2.0), key="b", object_id=object_id)])
+        store.append([block([(0, 0, "x")], key="b", object_id=self.OBJECTS[2], kind=ValueKind.TEXT)])
+
+    def test_each_object_has_one_and_it_goes_with_the_series(self, store: SqliteMetricsStore, path: Path) -> None:
+        self.fill(store)
+        assert sql(path, "SELECT object_id FROM overviews ORDER BY 1") == [(object_id,) for object_id in self.OBJECTS[:3]]
+        store.delete(self.OBJECTS[1:])
+        assert sql(path, "SELECT object_id FROM overviews") == [(self.OBJECTS[0],)]
+
+    def test_objects_without_one_are_looked_up_series_by_series(self, store: SqliteMetricsStore, path: Path) -> None:
+        self.fill(store)
+        with_all = repr(store.summary_columns(self.OBJECTS))
+        for object_id in self.OBJECTS[1:3]:
+            sql(path, "DELETE FROM overviews WHERE object_id = ?", object_id)
+            assert repr(store.summary_columns(self.OBJECTS)) == with_all
+        store.append([block(floats(3.0, start=9), object_id=self.OBJECTS[1])])
+        assert len(sql(path, "SELECT 1 FROM overviews")) == 2
+        assert store.summary_columns(self.OBJECTS[1:2]).last == [2.0, 3.0]
+
+    def test_an_object_of_very_many_series_has_none(self, store: SqliteMetricsStore, path: Path) -> None:
+        store.append([block(floats(float(number)), key=f"k{number:04}") for number in range(1001)])
+        assert sql(path, "SELECT count(*) FROM overviews") == [(0,)]
+        assert store.summary_columns([RUN]).last == [float(number) for number in range(1001)]
+
+    def test_a_file_from_before_has_its_tables_too(self, path: Path) -> None:
+        Database(path, _STEPS[:2], _APPLICATION_ID).close()
+        totals = "1, 0, 0, 0, 5.0, 1, 5.0, 5.0, 5.0"
+        sql(path, f"INSERT INTO series VALUES (1, ?, 'loss', 0, {totals})", RUN)
+        store = SqliteMetricsStore(path)
+        assert store.summary_columns([OTHER, RUN]) == SummaryColumns(
+            row=[1], key=["loss"], count=[1], last_step=[0], last=[5.0], min=[5.0], max=[5.0], mean=[5.0]
+        )
+        store.close()
 
 
 class TestChunksInTheFile:

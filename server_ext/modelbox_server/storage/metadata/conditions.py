@@ -89,7 +89,7 @@ def _clause(codec: RowCodec[Record], condition: Condition) -> Clause:
         case "eq" | "ne" | "lt" | "le" | "gt" | "ge":
             return Clause(field, operator, codec.cell(field, value))
         case "in" if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str | bytes):
-            return Clause(field, operator, tuple(dict.fromkeys(codec.cell(field, item) for item in value)))
+            return Clause(field, operator, tuple(dict.fromkeys(codec.cells(field, value))))
         case "prefix" | "under" if column.storage not in {Storage.INTEGER, Storage.SERIAL, Storage.TIME} and isinstance(value, str):
             return Clause(field, operator, codec.cell(field, value))
         case _:

@@ -8,17 +8,15 @@ keeps the number of chunks logarithmic and rewrites each point a few times at mo
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from modelbox.entities.series import SeriesSummary, ValueKind
 from modelbox.errors import StorageError, shortened
-from modelbox.wire.messages import SummaryColumns
 from modelbox_server.storage.interfaces import AppendOutcome
 from modelbox_server.storage.metrics.assembly import Assembler
 from modelbox_server.storage.metrics.axes import Axes
@@ -26,7 +24,8 @@ from modelbox_server.storage.metrics.chunks import MAX_CHUNK_POINTS, DamagedChun
 from modelbox_server.storage.metrics.columns import Points, grouped
 from modelbox_server.storage.metrics.database import Database
 from modelbox_server.storage.metrics.ledger import repeated
-from modelbox_server.storage.metrics.summaries import by_key
+from modelbox_server.storage.metrics.overviews import SCHEMA as OVERVIEWS
+from modelbox_server.storage.metrics.overviews import overview_columns, renew_overviews
 from modelbox_server.storage.metrics.totals import Totals
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelbox.entities.series import SeriesBlock
+    from modelbox.wire.messages import SummaryColumns
     from modelbox_server.storage.interfaces import BatchKey
     from modelbox_server.storage.metrics.chunks import PackedChunk
     from modelbox_server.storage.metrics.columns import SeriesKey
@@ -93,16 +93,10 @@ _STEPS = (
         "INSERT INTO chunks SELECT id, start, points, NULL, NULL, data FROM chunks_of_step_1",
         "DROP TABLE chunks_of_step_1",
     ),
+    (OVERVIEWS,),
 )
 _TOTALS = "points, first_step, last_step, last_clock_us, last, numbers, low, high, mean"
 _KINDS = list(ValueKind)
-_NAN_LAST, _NAN_MEAN = 1, 2
-# One statement for any number of objects, which are numbered on the way; the kinds of a key come in order by the index.
-_SUMMARIES = f"""
-SELECT series.key, wanted.key, points, last_step, last, low, high, mean,
-    (last IS NULL AND kind = {_KINDS.index(ValueKind.FLOAT)}) * {_NAN_LAST} + (mean IS NULL AND numbers > 0) * {_NAN_MEAN}
-FROM json_each(?) AS wanted CROSS JOIN series ON object_id = wanted.value
-"""
 _NUMBER_BITS = 24
 _SMALL_POINTS = 256
 _FULL_POINTS = 1024
@@ -150,6 +144,7 @@ class SqliteMetricsStore:
             axes = Axes()
             for key, points in series.items():
                 self._extend(connection, key, points, axes)
+            renew_overviews(connection, {object_id for object_id, _, _ in series})
         return AppendOutcome(count)
 
     def read(
@@ -192,18 +187,8 @@ class SqliteMetricsStore:
 
     def summary_columns(self, object_ids: Sequence[str]) -> SummaryColumns:
         """Return the summaries of every series of these objects as columns by key."""
-        columns: list[list[Any]] = [[] for _ in range(9)]
         with self._database.read() as connection:
-            found = connection.execute(_SUMMARIES, (json.dumps(object_ids),))
-            # A few rows at a time: tens of thousands of them at once would set off one garbage collection after the other.
-            while rows := found.fetchmany(256):
-                for column, part in zip(columns, zip(*rows, strict=True), strict=True):
-                    column += part
-        key, row, count, last_step, last, low, high, mean, nan = by_key(columns)
-        if any(nan):
-            last = [math.nan if flags & _NAN_LAST else value for value, flags in zip(last, nan, strict=True)]
-            mean = [math.nan if flags & _NAN_MEAN else value for value, flags in zip(mean, nan, strict=True)]
-        return SummaryColumns(row=row, key=key, count=count, last_step=last_step, last=last, min=low, max=high, mean=mean)
+            return overview_columns(connection, object_ids)
 
     def delete(self, object_ids: Sequence[str]) -> int:
         """Delete all series of these objects and return how many points they had."""
@@ -213,6 +198,7 @@ class SqliteMetricsStore:
                 connection.execute("DELETE FROM chunks WHERE id BETWEEN ? AND ?", _id_range(id_))
                 connection.execute("DELETE FROM series WHERE id = ?", (id_,))
                 deleted += totals.count
+            renew_overviews(connection, object_ids)
         return deleted
 
     def check(self) -> None:

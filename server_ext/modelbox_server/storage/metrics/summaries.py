@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import chain
-from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from modelbox.wire.messages import SummaryColumns
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 
     from modelbox.entities.series import SeriesSummary
 
-__all__ = ["by_key", "summary_columns"]
+__all__ = ["summary_columns"]
 
 
 def summary_columns(object_ids: Sequence[str], summaries: Iterable[SeriesSummary]) -> SummaryColumns:
@@ -30,16 +29,3 @@ def summary_columns(object_ids: Sequence[str], summaries: Iterable[SeriesSummary
         max=[one.max for one in by_key],
         mean=[one.mean for one in by_key],
     )
-
-
-def by_key(columns: Sequence[list[Any]]) -> list[list[Any]]:
-    """Return columns that come by object and then by key, by key and then by object; the first column is the key, the second the object."""
-    keys, rows = columns[0], columns[1]
-    if len(keys) < 2:
-        return list(columns)
-    width = rows.count(rows[0])
-    if len(set(keys[:width])) == width and keys == keys[:width] * (len(keys) // width):
-        # All objects have the same keys, as the runs of a search over parameters do.
-        return [list(chain.from_iterable(column[start::width] for start in range(width))) for column in columns]
-    pick = itemgetter(*sorted(range(len(keys)), key=keys.__getitem__))
-    return [list(pick(column)) for column in columns]
