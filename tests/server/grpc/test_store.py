@@ -184,6 +184,16 @@ def test_a_file_comes_back_whole_with_its_type_and_checksum(rpc: Caller, experim
     assert b"".join(one.chunks for one in rest) == content
 
 
+def test_a_large_file_that_came_over_http_has_its_checksum_when_it_goes(rpc: Caller, experiment: str, server: LiveServer) -> None:
+    """Such an upload goes without an MD5, which is what clients of 2022 verify by."""
+    content = bytes((32 << 20) + 1)
+    client = ApiClient(server.url, server.headers)
+    sent = client.request("PUT", f"/api/v1/objects/{experiment}/artifacts?name=large.bin", body=content).json
+    assert sent["md5"] == ""
+    first = next(rpc("DownloadFile", file_id=sent["id"]))
+    assert first.metadata.checksum == md5(content)
+
+
 def test_bytes_that_are_not_those_that_were_declared_leave_nothing(rpc: Caller, experiment: str) -> None:
     before = len(rpc("ListArtifacts", parent_id=experiment).files)
     code, detail = refused(lambda: rpc("UploadFile", frames(experiment, b"other", path="a.bin", checksum="0" * 32)))
