@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from modelbox.frames import experiments as experiments
     from modelbox.frames import metrics as metrics
     from modelbox.frames import models as models
+    from modelbox.frames import sql as sql
+    from modelbox.frames import views as views
     from modelbox.notebook.widgets import live as live
     from modelbox.notebook.widgets import run_table as run_table
 
@@ -68,9 +70,11 @@ __all__ = [
     "new_experiment",
     "new_model",
     "run_table",
+    "sql",
     "start",
     "sync",
     "unload_ipython_extension",
+    "views",
     "where",
 ]
 
@@ -98,8 +102,10 @@ _HOME = {
     "new_experiment": "modelbox.client.shared",
     "new_model": "modelbox.client.shared",
     "run_table": "modelbox.notebook.widgets",
+    "sql": "modelbox.frames",
     "start": "modelbox.client.shared",
     "sync": "modelbox.client.sync",
+    "views": "modelbox.frames",
     "where": "modelbox.client.shared",
 }
 

@@ -152,6 +152,12 @@ def _frame_experiments(call: Call[m.ExperimentFrameQuery, None]) -> m.Experiment
     return msgspec.structs.replace(frame, metadata=metadata, shown=shown)
 
 
+@_carries_out(routes.RUN_SQL)
+def _run_sql(call: Call[m.Empty, m.SqlRequest]) -> m.SqlResult:
+    result = call.services.sql.run(call.caller, call.body)
+    return m.SqlResult(columns=[msgspec.structs.replace(column, values=_wire(column.values)) for column in result.columns])
+
+
 @_carries_out(routes.GET_EXPERIMENT)
 def _get_experiment(call: Call[m.Empty, None]) -> ExperimentRecord:
     return call.services.experiments.get(call.caller, call.path["experiment_id"])

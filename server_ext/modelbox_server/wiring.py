@@ -22,6 +22,7 @@ from modelbox_server.service.models import ModelsService
 from modelbox_server.service.namespaces import NamespacesService
 from modelbox_server.service.objects import Garbage, Objects
 from modelbox_server.service.search import ExperimentSearch
+from modelbox_server.service.sql import SqlService
 from modelbox_server.service.versions import VersionsService
 from modelbox_server.storage.interfaces import BlobStore, MetadataStore, MetricsStore
 from modelbox_server.storage.registry import open_store
@@ -89,6 +90,7 @@ class Services:
     events: EventsService
     artifacts: ArtifactsService
     changes: ChangesService
+    sql: SqlService
     info: InfoService
     stores: Stores
     _objects: Objects = field(repr=False)
@@ -132,6 +134,7 @@ def _services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobSt
         events=EventsService(metadata, clock),
         artifacts=ArtifactsService(metadata, blobs, objects, clock),
         changes=ChangesService(metadata),
+        sql=SqlService(metadata, metrics),
         info=InfoService(metadata, metrics, blobs),
         stores=Stores(metadata, metrics, blobs),
         _objects=objects,

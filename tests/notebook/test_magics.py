@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from modelbox.client.connection import ModelBox
 from modelbox.client.discovery import Where
-from modelbox.errors import InvalidRequest, NotFound
+from modelbox.errors import InvalidQuery, InvalidRequest, NotFound
 from modelbox.notebook.command import Command, Parser
 from modelbox.notebook.commands import COMMANDS
 from modelbox.notebook.views import ExperimentView, OpenView, StatusView
@@ -89,6 +89,21 @@ def test_hostile_names_are_shown_literally(terminal: InteractiveShell, box: Mode
     html = run(terminal, f"show {experiment.id}")._repr_html_()  # type: ignore[attr-defined]
     assert "<img" not in html
     assert "</script" not in html
+
+
+def test_a_cell_of_sql_is_shown_or_kept(terminal: InteractiveShell, box: ModelBox, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(box, lr=0.1)
+    trained(box, lr=0.2)
+    statement = "select value as lr from params where name = 'lr' order by lr"
+    shown = terminal.run_cell_magic("modelbox", "sql", statement)
+    assert shown["lr"].tolist() == [0.1, 0.2]
+    assert terminal.run_cell_magic("modelbox", "sql rates", statement) is None
+    assert terminal.user_ns["rates"].equals(shown)
+    assert capsys.readouterr().out == "rates: 2 rows, 1 columns\n"
+    with pytest.raises(UsageError, match="no name of a variable"):
+        terminal.run_cell_magic("modelbox", "sql a.b", statement)
+    with pytest.raises(InvalidQuery, match="INSERT is not allowed"):
+        terminal.run_cell_magic("modelbox", "sql", "insert into experiments values (1)")
 
 
 def test_an_unknown_word_lists_the_commands_and_the_nearest(terminal: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,6 +41,11 @@ REFUSED = {
     "a bomb of counted repeats": "name ~ '((((a{90}){90}){90}){90})'",
     "a bomb of nested groups": f"name ~ '{'(' * 4_000}'",
     "a pattern of alternatives": f"name ~ '{'a|' * 4_000}a'",
+    "a pattern of 2,000 characters": f"name ~ '{'ab' * 1_000}'",
+    "a pattern of many repeats": f"name ~ '{'.*a' * 80}'",
+    "like with 4,000 wildcards": f"name like '{'%a' * 4_000}'",
+    "a glob of 4,000 stars": f"namespace = '{'*a' * 4_000}'",
+    "a glob among others": f"namespace in (a, '{'*a' * 4_000}')",
     "braces": f"name ~ '{'{' * 9_000}'",
     "lone surrogates": "name = \ud800",
     "NUL": "name = \0",
@@ -62,6 +67,8 @@ BOMBS: dict[str, Callable[[], bool]] = {
     "(.*a){12}": lambda: regex("^(.*a){12}$").found_in("a" * 2_000 + "!"),
     ".*.*.*.*=.*": lambda: regex(".*.*.*.*=.*").found_in("x" * 2_000),
     "(x+x+)+y": lambda: regex("(x+x+)+y").found_in("x" * 2_000),
+    "(?i)([…]?){30}": lambda: regex(f"(?i)([{'a-zé-ü' * 18}]?){{30}}é!").found_in("".join(map(chr, range(0x4E00, 0x4E00 + 2_000)))),
+    "[ab]*a[ab]{80}c": lambda: regex("[ab]*a[ab]{80}c").found_in("".join(random.Random(1).choices("ab", k=2_000))),  # noqa: S311
     "like %a%a%a%": lambda: like("%a" * 100 + "b").found_in("a" * 2_000),
     "(a|b)*a(a|b){11}": lambda: regex("^(a|b)*a(a|b){11}$").found_in("".join(random.Random(1).choices("ab", k=2_000)) + "!"),  # noqa: S311
 }

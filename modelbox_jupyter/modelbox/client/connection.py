@@ -36,6 +36,7 @@ from modelbox.wire.messages import (
     MetricsQuery,
     ModelCreate,
     ModelsQuery,
+    SqlRequest,
     SummaryColumns,
 )
 
@@ -43,9 +44,9 @@ if TYPE_CHECKING:
     from modelbox.client.artifacts import PathLike
     from modelbox.client.sender import FlushReport
     from modelbox.client.transport import Transport
-    from modelbox.entities.records import ChangeEvent
+    from modelbox.entities.records import ChangeEvent, Json
     from modelbox.entities.series import SeriesBlock
-    from modelbox.wire.messages import ServerInfo
+    from modelbox.wire.messages import ServerInfo, SqlResult
 
 __all__ = ["ModelBox", "joined_frames"]
 
@@ -252,6 +253,20 @@ class ModelBox:
             left = None if left is None else left - len(page.experiments)
             query = msgspec.structs.replace(query, page_token=page.next_page_token)
         return joined_frames(pages)
+
+    def sql(self, statement: str, parameters: Sequence[Json] | Mapping[str, Json] = ()) -> SqlResult:
+        """Return what an SQL statement over the views selects, column by column; :func:`modelbox.sql` makes a DataFrame of it.
+
+        Parameters
+        ----------
+        statement
+            One statement in the SQL of SQLite that reads: :mod:`modelbox.wire.views` has the views.
+        parameters
+            Values for each ``?`` in it, or by name for each ``:name``.
+        """
+        self._session.settle()
+        given = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+        return self._session.call(routes.RUN_SQL, body=SqlRequest(sql=statement, parameters=given))
 
     # --- models --------------------------------------------------------------------------------------------------------------------------
 

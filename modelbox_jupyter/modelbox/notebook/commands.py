@@ -11,6 +11,7 @@ from modelbox.errors import nearest, shortened
 from modelbox.notebook.command import Command, no_arguments
 from modelbox.notebook.look_commands import COMPARE, DIFF, QUERY, RUNS, SHOW, WATCH
 from modelbox.notebook.run_command import RUN
+from modelbox.notebook.sql_command import SQL
 from modelbox.notebook.views import OpenView, StatusView, SyncView
 from modelbox_widgets.text import text_table
 
@@ -75,5 +76,6 @@ COMMANDS: dict[str, Command] = {
         Command("open", "Show the experiments beside the notebook, or where their page is.", no_arguments, _open, example="open"),
         Command("help", "List the subcommands, or explain one.", _help_arguments, _help, example="help runs"),
         RUN,
+        SQL,
     )
 }

@@ -48,6 +48,9 @@ __all__ = [
     "SeriesSummaries",
     "ServerInfo",
     "ShownColumn",
+    "SqlColumn",
+    "SqlRequest",
+    "SqlResult",
     "SummariesQuery",
     "SummaryColumns",
     "TrackArtifacts",
@@ -218,6 +221,32 @@ class ExperimentFrame(Struct, frozen=True, kw_only=True):
     metrics: SummaryColumns
     shown: list[ShownColumn] = []
     next_page_token: str | None = None
+
+
+# --- SQL ---------------------------------------------------------------------------------------------------------------------------------
+
+
+class SqlRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One statement over the views of :mod:`modelbox.wire.views`.
+
+    `parameters` are the values of ``?`` in their order, or those of ``:name`` by name.
+    """
+
+    sql: str
+    parameters: list[Json] | dict[str, Json] = []
+
+
+class SqlColumn(Struct, frozen=True, kw_only=True):
+    """A column of what a statement returns: numbers, text and null."""
+
+    name: str
+    values: list[Json]
+
+
+class SqlResult(Struct, frozen=True, kw_only=True):
+    """What a statement returns, column by column; two columns may share a name."""
+
+    columns: list[SqlColumn]
 
 
 # --- checkpoints, models, versions -------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from modelbox.entities.records import (
 )
 from modelbox.wire import messages as m
 
-__all__ = ["API_PREFIX", "ROUTES", "Route"]
+__all__ = ["API_PREFIX", "ROUTES", "Action", "Route"]
 
 API_PREFIX = "/api/v1"
 
@@ -28,6 +28,7 @@ Q = TypeVar("Q")
 B = TypeVar("B")
 R = TypeVar("R")
 
+Action = Literal["read", "write", "sql"]
 Stream = Literal["upload", "download", "metrics-in", "metrics-out"]
 
 
@@ -46,7 +47,7 @@ class Route(Generic[Q, B, R]):
     summary
         One line for people.
     action
-        Permission that it needs: ``read`` or ``write``.
+        Permission that it needs: ``read``, ``write``, or ``sql``, which reads across everything.
     stream
         Set where body or answer is not (only) JSON: raw bytes of an artifact, or metric columns as Arrow IPC beside JSON.
     """
@@ -58,7 +59,7 @@ class Route(Generic[Q, B, R]):
     body: type[B] | None
     response: type[R]
     summary: str
-    action: Literal["read", "write"]
+    action: Action
     stream: Stream | None = None
 
     def url(self, **parameters: str) -> str:
@@ -104,6 +105,10 @@ UPDATE_EXPERIMENT = _write(
 )
 DELETE_EXPERIMENT = _delete(
     "delete_experiment", "/experiments/{experiment_id}", m.Empty, "Delete an experiment and everything that hangs on it"
+)
+
+RUN_SQL: Route[m.Empty, m.SqlRequest, m.SqlResult] = Route(
+    "run_sql", "POST", "/sql", m.Empty, m.SqlRequest, m.SqlResult, "Carry out an SQL statement that reads the views", "sql"
 )
 
 CREATE_CHECKPOINT = _write(

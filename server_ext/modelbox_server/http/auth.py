@@ -15,10 +15,11 @@ import re
 import time
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import urlsplit
 
 from modelbox.errors import Misdirected, PermissionDenied, RateLimited, Unauthenticated, shortened
+from modelbox.wire.routes import Action
 from modelbox_server.http.loopback import comes_from_program, owner_of_peer
 from modelbox_server.service.context import Caller
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from tornado.http1connection import HTTP1Connection
 
 __all__ = ["Action", "Gate", "TokenGate", "bearer_token", "os_user"]
-
-Action = Literal["read", "write"]
 
 _FAILURES_PER_MINUTE = 20
 _WINDOW_S = 60.0

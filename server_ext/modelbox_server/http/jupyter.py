@@ -97,7 +97,8 @@ class JupyterGate:
         if user is None:
             raise _refusal(handler)
         if not await ensure_async(jupyter.authorizer.is_authorized(jupyter, user, action, _RESOURCE)):
-            raise PermissionDenied(f"Your account may not {action} here: ask whoever runs this Jupyter server for access to {_RESOURCE!r}.")
+            does = "ask in SQL" if action == "sql" else action
+            raise PermissionDenied(f"Your account may not {does} here: ask whoever runs this Jupyter server for access to {_RESOURCE!r}.")
         return Caller(name=_name_of(jupyter, user), face="jupyter", address=address)
 
     def ignores(self, parameter: str, values: list[bytes]) -> bool:

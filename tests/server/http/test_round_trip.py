@@ -94,6 +94,9 @@ def test_every_object_is_created_read_listed_changed_and_deleted(client: ApiClie
     assert frame["metrics"]["key"] == ["val/loss @1"]
     assert frame["metadata"]["value"] == [0.1]
 
+    asked = call("run_sql", {"sql": "select last from metrics where object_id = :id", "parameters": {"id": experiment}}).json
+    assert asked["columns"] == [{"name": "last", "values": [1.5]}]
+
     tracked = call("track_artifacts", {"files": [{"name": "a.bin", "uri": "/nfs/a.bin"}]}, object_id=model).json["items"][0]
     assert tracked["storage"] == "tracked"
     data = b"weights"

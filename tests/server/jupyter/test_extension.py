@@ -174,10 +174,15 @@ class TestGuarded:
         assert caught.value.code == 403
         assert caught.value.response is not None
         assert json.loads(caught.value.response.body)["code"] == "permission_denied"
+        with pytest.raises(HTTPClientError) as caught:
+            await jp_fetch(API, "sql", method="POST", body='{"sql": "select 1"}', headers=dict(JSON))
+        assert caught.value.response is not None
+        assert json.loads(caught.value.response.body)["detail"].startswith("Your account may not ask in SQL here")
         assert [entry for entry in Rules.asked if entry[2] == "modelbox"] == [
             ("ana", "read", "modelbox"),
             ("ana", "read", "modelbox"),
             ("ana", "write", "modelbox"),
+            ("ana", "sql", "modelbox"),
         ]
 
 

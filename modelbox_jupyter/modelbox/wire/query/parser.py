@@ -1,7 +1,7 @@
 """From the text of a query to its nodes: recursive descent over a closed grammar. Nothing in it is ever evaluated as code."""
 
 from collections.abc import Callable
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 from unicodedata import normalize
 
 from modelbox.errors import InvalidQuery, nearest, shortened
@@ -42,8 +42,8 @@ from modelbox.wire.query.fields import (
 )
 from modelbox.wire.query.lexer import Kind, Token, tokens_of
 from modelbox.wire.query.mistakes import mistake
-from modelbox.wire.query.patterns import Pattern, glob, like
-from modelbox.wire.query.regex import PatternError, regex
+from modelbox.wire.query.patterns import Pattern, PatternError, glob, like
+from modelbox.wire.query.regex import regex
 
 __all__ = ["MAX_QUERY_CHARS", "parse", "unlimited"]
 
@@ -134,7 +134,7 @@ class _Parser:
         shown: tuple[Shown, ...] = ()
         limit: int | None = None
         before = ""
-        open_clauses = list(_CLAUSES)
+        open_clauses: list[str] = list(_CLAUSES)
         while self._token.is_word(*open_clauses):
             before = self._token.text.lower()
             open_clauses.remove(before)
@@ -340,8 +340,8 @@ class _Parser:
                 case "<=" | ">":
                     return Compare(field, comparator, last)
         if comparator in {"=", "!="}:
-            value = self._value(field)[1]
-            if globbed := _globbed(field, value):
+            token, value = self._value(field)
+            if globbed := self._globbed(field, token, value):
                 return Matches(field, globbed, comparator == "!=")
             return Compare(field, comparator, value)
         return Compare(field, comparator, self._ordered(field, operator.text))
@@ -369,11 +369,13 @@ class _Parser:
             if timed:
                 others.append(Between(field, *self._span(cast(RecordField, field)), negated))
                 self._count_test()
-            elif globbed := _globbed(field, value := self._value(field)[1]):
-                others.append(Matches(field, globbed, negated))
-                self._count_test()
-            elif member := identity(value):
-                members.add(member)
+            else:
+                token, value = self._value(field)
+                if globbed := self._globbed(field, token, value):
+                    others.append(Matches(field, globbed, negated))
+                    self._count_test()
+                elif member := identity(value):
+                    members.add(member)
             if not self._takes_symbol(","):
                 break
         if not self._takes_symbol(")"):
@@ -388,8 +390,17 @@ class _Parser:
         if isinstance(field, RecordField) and not is_text(field):
             raise mistake(self._text, token.at, f"{field.name} is no text: compare it with = or <.")
         self._advance()
+        return self._compiled(make, token, normalize("NFC", token.text) if is_text(field) else token.text)
+
+    def _globbed(self, field: Field, token: Token, value: Literal_) -> Pattern | None:
+        """Return the glob that a namespace is compared with, if it is one."""
+        if field != RecordField("namespace") or not isinstance(value, str) or not ("*" in value or "?" in value):
+            return None
+        return self._compiled(glob, token, value)
+
+    def _compiled(self, make: Callable[[str], Pattern], token: Token, source: str) -> Pattern:
         try:
-            return make(normalize("NFC", token.text) if is_text(field) else token.text)
+            return make(source)
         except PatternError as error:
             # Escapes make the text of a token shorter than the query: then the place is that of the token.
             plain = token.end - token.at == len(token.text) + 2
@@ -456,9 +467,3 @@ class _Parser:
         token = self._token
         hint = nearest(token.text.lower(), words) if token.kind is Kind.WORD and len(token.text) < 20 else ""
         return f" {hint}" if hint else ""
-
-
-def _globbed(field: Field, value: Literal_) -> Pattern | Literal[False]:
-    """Return the glob that a namespace is compared with, if it is one."""
-    is_glob = field == RecordField("namespace") and isinstance(value, str) and ("*" in value or "?" in value)
-    return is_glob and glob(str(value))

@@ -9,15 +9,33 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-__all__ = ["MAX_SUBJECT_CHARS", "CharTest", "Pattern", "State", "glob", "like"]
+__all__ = ["MAX_PATTERN_CHARS", "MAX_SUBJECT_CHARS", "CharTest", "Pattern", "PatternError", "State", "checked_length", "glob", "like"]
 
 MAX_SUBJECT_CHARS: Final = 2048
 """How much of a text a pattern looks at."""
+
+MAX_PATTERN_CHARS: Final = 250
+"""How long a pattern may be: what a longer one costs per text would be felt."""
 
 _MAX_REMEMBERED: Final = 10_000
 
 CharTest: TypeAlias = Callable[[str], bool]
 """Tells whether a character is one of those that are meant."""
+
+
+class PatternError(ValueError):
+    """The pattern is wrong at index `at`."""
+
+    def __init__(self, at: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.at = at
+
+
+def checked_length(source: str) -> str:
+    """Return the pattern, or raise :class:`PatternError` because it is too long."""
+    if len(source) > MAX_PATTERN_CHARS:
+        raise PatternError(0, f"this pattern has {len(source)} characters: at most {MAX_PATTERN_CHARS} are followed.")
+    return source
 
 
 @dataclass(slots=True, eq=False)
@@ -158,6 +176,7 @@ def glob(source: str) -> Pattern:
 def _wildcards(kind: str, source: str, *, any_text: str, any_char: str, escape: str) -> Pattern:
     start = State(at_start=True)
     state, prefix, literal = start, "", True
+    checked_length(source)
     at = 0
     while at < len(source):
         char = source[at]

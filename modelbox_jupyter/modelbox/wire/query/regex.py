@@ -5,24 +5,17 @@ there are no back-references and no look-around, which is what makes linear time
 before a newline there.
 """
 
+from functools import lru_cache
 from itertools import chain, repeat
 from typing import Final, TypeAlias
 
-from modelbox.wire.query.patterns import CharTest, Pattern, State
+from modelbox.wire.query.patterns import CharTest, Pattern, PatternError, State, checked_length
 
-__all__ = ["PatternError", "regex"]
+__all__ = ["regex"]
 
-_MAX_STATES: Final = 500
+_MAX_STATES: Final = 250
 _MAX_REPEATS: Final = 100
 _MAX_DEPTH: Final = 20
-
-
-class PatternError(ValueError):
-    """The pattern is wrong at index `at`."""
-
-    def __init__(self, at: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.at = at
 
 
 def regex(source: str) -> Pattern:
@@ -33,7 +26,7 @@ def regex(source: str) -> Pattern:
     PatternError
         It is malformed, too large, or uses what cannot be matched in linear time.
     """
-    ignore_case = source.startswith("(?i)")
+    ignore_case = checked_length(source).startswith("(?i)")
     builder = _Builder(source, 4 if ignore_case else 0, ignore_case=ignore_case)
     return Pattern("regex", source, *builder.whole(), ignore_case=ignore_case)
 
@@ -60,6 +53,7 @@ class _Builder:
         self._ignore_case = ignore_case
         self._depth = 0
         self._count = 0
+        self._classes: dict[int, tuple[CharTest, int]] = {}
 
     def whole(self) -> _Fragment:
         fragment = self._alternatives()
@@ -229,6 +223,14 @@ class _Builder:
         return char
 
     def _class(self, at: int) -> CharTest:
+        """Return the test of the class that begins at `at`; the copies of a repeat share it."""
+        if at not in self._classes:
+            test = self._read_class(at)
+            self._classes[at] = (test, self._at)
+        test, self._at = self._classes[at]
+        return test
+
+    def _read_class(self, at: int) -> CharTest:
         negated = self._takes("^")
         tests: list[CharTest] = []
         first = True
@@ -246,7 +248,8 @@ class _Builder:
                 raise PatternError(at, "this class has a range that ends before it begins.")
             tests += self._range(item, high)
         self._at += 1
-        return lambda char: any(test(char) for test in tests) is not negated
+        # The states that a repeat makes of one class ask about the same characters again and again.
+        return lru_cache(maxsize=4096)(lambda char: any(test(char) for test in tests) is not negated)
 
     def _class_item(self, at: int) -> str | CharTest:
         """Return the next character of a class, or the test of a class within it."""

@@ -42,6 +42,8 @@ class SqliteMetadataStore(SqlMetadataStore):
 
     def __init__(self, path: Path, *, wait_s: float = _WRITERS_WAIT_S) -> None:
         path = path.resolve()
+        self.sqlite_path = path
+        """The file, for views over it (:mod:`modelbox_server.storage.views`)."""
         dialect = SqliteDialect(path)
         _create_privately(path)
         _use_write_ahead_log(path, wait_s)

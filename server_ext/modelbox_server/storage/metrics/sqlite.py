@@ -127,6 +127,8 @@ class SqliteMetricsStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.sqlite_path = path.resolve()
+        """The file, for views over it (:mod:`modelbox_server.storage.views`)."""
         self._database = Database(path, _STEPS, _APPLICATION_ID)
 
     def append(self, blocks: Sequence[SeriesBlock], batch: BatchKey | None = None) -> AppendOutcome:
