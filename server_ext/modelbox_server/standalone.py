@@ -125,8 +125,16 @@ class StandaloneServer:
         if self._runtime_folder is not None:
             _write_private(self._runtime_path(self._runtime_folder), self._runtime_record())
 
+    def reconfigure(self, *, allowed_hosts: Collection[str], grace_s: float) -> None:
+        """Take over what can change while the server runs."""
+        self._gate.allow_hosts(allowed_hosts)
+        self._grace_s = grace_s
+
     async def stop(self) -> None:
-        """Take no more connections, let requests that are under way end within the grace period, and close the services."""
+        """Take no new work, let requests that are under way end within the grace period, and close the services.
+
+        Callers that are connected already are told with 503 to come back later.
+        """
         if self._server is not None and self._grpc is not None and self._front is not None and self._stops_accepting is not None:
             self._stops_accepting()
             self._listener.close()
@@ -152,14 +160,20 @@ class StandaloneServer:
             return
 
 
-def serve(server: StandaloneServer, *, on_start: Callable[[StandaloneServer], None] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, and call `on_start` once the server listens."""
+def serve(
+    server: StandaloneServer,
+    *,
+    on_start: Callable[[StandaloneServer], None] | None = None,
+    on_hangup: Callable[[StandaloneServer], None] = lambda server: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; call `on_start` once the server listens, and `on_hangup` at each SIGHUP."""
 
     async def run() -> None:
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, on_hangup, server)
         await server.start(settle=True)
         try:
             if on_start is not None:

@@ -1,6 +1,11 @@
 """``modelbox server``: a configuration is written, checked and served."""
 
+import http.client
+import os
+import signal
+import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -120,3 +125,39 @@ def test_what_is_integrated_is_there_after_a_restart_and_what_is_ephemeral_is_no
     path.write_text(path.read_text().replace('metadata_storage = "integrated"', 'metadata_storage = "ephemeral"'))
     with running_server(path) as record, modelbox.ModelBox(record["url"]) as box:
         assert box.experiments() == []
+
+
+def test_a_hangup_reads_the_file_again_and_a_mistake_in_it_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "box.toml"
+    text = (
+        f'listen_addr = "127.0.0.1:0"\nallowed_hosts = ["old.example"]\n[artifact_storage_filesystem]\nbase_dir = "{tmp_path / "blobs"}"\n'
+    )
+    path.write_text(text)
+    with running_server(path) as record:
+        pid, port = int(record["pid"]), int(record["url"].rpartition(":")[2])
+        assert status_for_host(port, "old.example", record["token"]) == 200
+        path.write_text(text.replace("old.example", "new.example").replace(":0", ":1"))
+        os.kill(pid, signal.SIGHUP)
+        wait_for(lambda: status_for_host(port, "new.example", record["token"]) == 200)
+        assert status_for_host(port, "old.example", record["token"]) == 421
+        path.write_text("allowed_hosts = 3")
+        os.kill(pid, signal.SIGHUP)
+        wait_for(lambda: "was not read again" in (tmp_path / "box.log").read_text())
+        assert status_for_host(port, "new.example", record["token"]) == 200
+    assert "These take effect at the next start: listen_addr." in (tmp_path / "box.log").read_text()
+
+
+def status_for_host(port: int, host: str, token: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", "/api/v1/info", headers={"Host": host, "Authorization": f"Bearer {token}"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelbox.errors import ConfigError, Conflict, NotFound, StorageError
+from modelbox.errors import ConfigError, Conflict, ModelBoxError, NotFound, StorageError
 from modelbox.settings import DEFAULT_PORT, servers_folder
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["add_server", "run_server"]
 
 _CONFIG_NAME = "modelbox_server.toml"
+_RELOADED = frozenset({"allowed_hosts", "shutdown_grace_s"})
+_log = logging.getLogger("modelbox.server")
 
 
 def add_server(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -134,9 +136,22 @@ def _start(config_path: str | None) -> None:
         grace_s=config.number("shutdown_grace_s"),
     )
     try:
-        serve(server, on_start=lambda started: _tell(started, config))
+        serve(server, on_start=lambda started: _tell(started, config), on_hangup=lambda running: _reload(running, config_path, config))
     finally:
         services.close()
+
+
+def _reload(server: StandaloneServer, config_path: str | None, before: ServerConfig) -> None:
+    """Read the configuration again; what is wrong with it is told, and the server goes on as it was."""
+    try:
+        config = _configuration(config_path)
+    except ModelBoxError as error:
+        _log.warning("The configuration was not read again: %s", error.detail)
+        return
+    server.reconfigure(allowed_hosts=config.texts("allowed_hosts"), grace_s=config.number("shutdown_grace_s"))
+    fixed = [path for path, value in config.values.items() if value != before.values[path] and path not in _RELOADED]
+    tail = f" These take effect at the next start: {', '.join(fixed)}." if fixed else ""
+    _log.info("The configuration was read again from %s.%s", config.source, tail)
 
 
 def _tell(server: StandaloneServer, config: ServerConfig) -> None:

@@ -24,7 +24,7 @@ _STOP_S = 30.0
 
 @contextmanager
 def running_server(config: Path, flag: str = "--config-path") -> Iterator[dict[str, str]]:
-    """Run ``modelbox server start`` until the block is left, and yield what its runtime file says: ``url`` and ``token``.
+    """Run ``modelbox server start`` until the block is left, and yield what its runtime file says: ``url``, ``token``, ``pid``.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def running_server(config: Path, flag: str = "--config-path") -> Iterator[dict[s
             assert process.poll() is None, log_path.read_text()
             assert time.monotonic() < until_s, f"The server did not come up: {log_path.read_text()}"
             time.sleep(0.02)
-        yield json.loads(found.pop().read_text())
+        yield {name: str(value) for name, value in json.loads(found.pop().read_text()).items()}
         process.send_signal(signal.SIGTERM)
         assert process.wait(_STOP_S) == 0, log_path.read_text()
     finally:

@@ -144,12 +144,19 @@ SETTINGS: tuple[Setting, ...] = (
         f":{DEFAULT_PORT}",
         f":{DEFAULT_PORT}",
     ),
-    Setting("", "shutdown_grace_s", "number", "Seconds that calls which are under way get to end when the server stops.", 10.0, least=0),
+    Setting(
+        "",
+        "shutdown_grace_s",
+        "number",
+        "Seconds that calls which are under way get to end when the server stops; read again at SIGHUP.",
+        10.0,
+        least=0,
+    ),
     Setting(
         "",
         "allowed_hosts",
         "list of texts",
-        "Names besides localhost and IP addresses under which callers may address this server.",
+        "Names besides localhost and IP addresses under which callers may address this server; read again at SIGHUP.",
         (),
     ),
     Setting(

@@ -114,9 +114,13 @@ class TokenGate:
         self._needs_token = needs_token
         self._digest = _digest(token)
         self._user = os_user() if user is None else user
-        self._allowed_hosts = {"localhost", *(host.lower() for host in allowed_hosts)}
+        self.allow_hosts(allowed_hosts)
         self._clock = clock
         self._failures: dict[str, deque[float]] = {}
+
+    def allow_hosts(self, names: Collection[str]) -> None:
+        """Answer to these host names from now on, besides ``localhost`` and IP addresses."""
+        self._allowed_hosts = {"localhost", *(name.lower() for name in names)}
 
     def recognise(self, handler: web.RequestHandler) -> bool:
         """Recognise nothing yet: there is no surrounding server."""

@@ -130,6 +130,7 @@ class ExchangeHandler(web.RequestHandler):
         self.caller = await gate.admit(self, verb.action if verb else "read")
         if verb is None:
             raise MethodNotAllowed(f"{method} is not possible here: use {self.allow}.")
+        self.face.check_open()
         self._limit_bytes = verb.limit_bytes
         self._connection.set_max_body_size(UNLIMITED)  # ours are checked below and in data_received, and answered
         self._check_length(self._declared_bytes)

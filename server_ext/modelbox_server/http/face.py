@@ -97,6 +97,7 @@ class Face:
         self._problem: ModelBoxError | None = None
         self._under_way: set[str] = set()
         self._idle = asyncio.Event()
+        self._draining = False
 
     def services(self) -> Services:
         """Return the services; only from within :meth:`run`."""
@@ -139,6 +140,17 @@ class Face:
             return error
         return None
 
+    def check_open(self) -> None:
+        """Return if new work is taken.
+
+        Raises
+        ------
+        StorageUnavailable
+            The server is about to stop.
+        """
+        if self._draining:
+            raise StorageUnavailable("The server is shutting down: try again when it is back.", retry_after_s=5)
+
     def begin(self, request_id: str) -> None:
         """Note that a request came in."""
         self._under_way.add(request_id)
@@ -150,7 +162,8 @@ class Face:
             self._idle.set()
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait until no request is under way, but not longer than `timeout_s`."""
+        """Take no new work, and wait until no request is under way, but not longer than `timeout_s`."""
+        self._draining = True
         self._idle.clear()
         if self._under_way:
             with suppress(TimeoutError):

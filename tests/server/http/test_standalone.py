@@ -148,11 +148,17 @@ def test_a_stop_lets_an_upload_that_is_under_way_end(tmp_path: Path, number: sig
         for name, value in {**client.headers, "Content-Length": "2000000"}.items():
             connection.putheader(name, value)
         connection.endheaders(b"x" * 1_000_000)
-        time.sleep(0.2)
+        idle = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+        idle.request("GET", "/api/v1/info", headers=client.headers)
+        assert idle.getresponse().read()
         process.send_signal(number)
         time.sleep(0.3)
         with pytest.raises(ConnectionError):
             client.request("GET", "/livez")
+        idle.request("GET", "/api/v1/info", headers=client.headers)
+        turned_away = idle.getresponse()
+        assert (turned_away.status, turned_away.headers["Retry-After"]) == (503, "5")
+        idle.close()
         connection.send(b"x" * 1_000_000)
         assert connection.getresponse().status == 201
         connection.close()
