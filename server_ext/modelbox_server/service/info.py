@@ -1,6 +1,6 @@
 """Which ModelBox this is."""
 
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
 
 from modelbox.wire.messages import ServerInfo
 from modelbox.wire.routes import API_PREFIX
@@ -10,8 +10,11 @@ from modelbox_server.storage.interfaces import BlobStore, MetadataStore, Metrics
 __all__ = ["InfoService", "program_version"]
 
 
+@cache
 def program_version() -> str:
-    """Return the version of the installed distribution."""
+    """Return the version of the installed distribution; looking it up takes longer than opening a store."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("modelbox-jupyter")
     except PackageNotFoundError:  # run from a checkout that was never installed
@@ -25,12 +28,11 @@ class InfoService:
         self._metadata = metadata
         self._metrics = metrics
         self._blobs = blobs
-        self._version = program_version()
 
     def get(self, caller: Caller) -> ServerInfo:
         """Return what answers, and as whom it sees the caller."""
         return ServerInfo(
-            version=self._version,
+            version=program_version(),
             api=API_PREFIX.rpartition("/")[2],
             face=caller.face,
             metadata_storage=self._metadata.name,

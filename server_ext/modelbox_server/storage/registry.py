@@ -11,13 +11,15 @@ It names a callable that takes the folder for files (a :class:`~pathlib.Path`) a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, overload
 
 from modelbox.errors import ConfigError, nearest, shortened
 from modelbox_server.storage.interfaces import BlobStore, MetadataStore, MetricsStore
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["BUILT_IN", "GROUP", "BuiltIn", "Role", "Store", "open_store", "store_names"]
 
@@ -108,11 +110,15 @@ def open_store(role: Role, name: str, folder: Path, place: Path | None = None) -
 
 def store_names(role: Role) -> list[str]:
     """Return the names that can be used for a role, those of other packages included."""
+    from importlib.metadata import entry_points
+
     others = (point.name.removeprefix(f"{role}.") for point in entry_points(group=GROUP) if point.name.startswith(f"{role}."))
     return sorted({*BUILT_IN[role], *others})
 
 
-def _registered(role: Role, name: str) -> EntryPoint:
+def _registered(role: Role, name: str) -> "EntryPoint":
+    from importlib.metadata import entry_points
+
     found = entry_points(group=GROUP, name=f"{role}.{name}")
     if not found:
         known = store_names(role)
@@ -121,7 +127,7 @@ def _registered(role: Role, name: str) -> EntryPoint:
     return next(iter(found))
 
 
-def _load(point: EntryPoint) -> Callable[[Path], Store]:
+def _load(point: "EntryPoint") -> Callable[[Path], Store]:
     try:
         return cast(Callable[[Path], Store], point.load())
     except (ImportError, AttributeError) as error:

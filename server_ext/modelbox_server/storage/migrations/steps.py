@@ -1,8 +1,25 @@
-"""The list of all steps of the metadata database; a new one is a module ``m0002_what_it_does.py`` and a line here."""
+"""The list of all steps of the metadata database; a new one is a module ``m0002_what_it_does.py`` and a line here.
 
-from modelbox_server.storage.migrations import m0001_initial
+A step is loaded when it is applied: nearly every start finds nothing to do.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import cast
+
+import sqlalchemy as sa
+
 from modelbox_server.storage.migrations.runner import Migration
 
 __all__ = ["METADATA_STEPS"]
 
-METADATA_STEPS = (Migration(1, "initial", m0001_initial.apply),)
+
+def _step(number: int, name: str) -> Migration:
+    def apply(connection: sa.Connection) -> None:
+        module = import_module(f"modelbox_server.storage.migrations.m{number:04}_{name}")
+        cast("Callable[[sa.Connection], None]", module.apply)(connection)
+
+    return Migration(number, name, apply)
+
+
+METADATA_STEPS = (_step(1, "initial"),)
