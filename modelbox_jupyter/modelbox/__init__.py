@@ -41,12 +41,14 @@ if TYPE_CHECKING:
     from modelbox.frames import views as views
     from modelbox.notebook.widgets import live as live
     from modelbox.notebook.widgets import run_table as run_table
+    from modelbox_widgets.compare_view import CompareView as CompareView
 
     __version__: str
 
 __all__ = [
     "Artifact",
     "Checkpoint",
+    "CompareView",
     "Event",
     "Experiment",
     "MetricValue",
@@ -81,6 +83,7 @@ __all__ = [
 _HOME = {
     "Artifact": "modelbox.client.artifacts",
     "Checkpoint": "modelbox.client.checkpoint",
+    "CompareView": "modelbox_widgets.compare_view",
     "Event": "modelbox.client.events",
     "Experiment": "modelbox.client.experiment",
     "MetricValue": "modelbox.client.metrics",

@@ -1,15 +1,21 @@
 """What all widgets share, in a real kernel: the output that outlives it, and questions of the page."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
+import modelbox_widgets
 from modelbox.errors import InvalidRequest
 from modelbox_widgets.assembly import script_of, style_of
 from modelbox_widgets.base import WIDGET, WIDGET_VIEW, NotebookWidget
+
+STATIC = Path(modelbox_widgets.__file__).parent / "static"
 
 PROBE = """
 from modelbox.errors import InvalidRequest
@@ -140,6 +146,26 @@ def test_messages_that_nobody_knows_are_ignored(kernel: BlockingKernelClient, co
 def test_a_misspelt_setting_is_an_error() -> None:
     with pytest.raises(InvalidRequest, match=r"Probe has no setting 'layuot'\. Did you mean 'layout'\?"):
         Probe(layuot={})
+
+
+WIDGETS = [
+    value
+    for name in modelbox_widgets.__all__
+    if isinstance(value := getattr(modelbox_widgets, name), type) and issubclass(value, NotebookWidget)
+]
+
+
+@pytest.mark.parametrize("widget", WIDGETS)
+def test_no_two_parts_of_a_widget_have_a_top_level_name_in_common(widget: type[NotebookWidget]) -> None:
+    """They become one module, in which a name declared twice is a syntax error."""
+    names = Counter(
+        name
+        for part in widget.parts
+        for name in re.findall(
+            r"^(?:export )?(?:const|let|class|function|async function) ([\w$]+)", (STATIC / f"{part}.js").read_text(), re.MULTILINE
+        )
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_parts_become_one_module_without_imports_and_comments() -> None:

@@ -182,7 +182,7 @@ def test_the_store_gives_curves_and_fresh_runs(box: ModelBox) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"sort_by": "metrics.val/los @1"}, "These runs have no column 'metrics.val/los @1'. Did you mean"),
+        ({"sort_by": "metrics.val/los @1"}, "the frame has no column, parameter or metric 'metrics.val/los @1'. Did you mean"),
         ({"baseline": "nobody"}, "There is no run 'nobody' here"),
         ({"sparkline": "los"}, "None of these runs has the metric 'los'"),
         ({"colums": []}, "RunTable has no setting 'colums'. Did you mean 'columns'?"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from modelbox_widgets.charts import curves as curves
+    from modelbox_widgets.compare_view import CompareView as CompareView
     from modelbox_widgets.comparison import Comparison as Comparison
     from modelbox_widgets.coordinates import parallel as parallel
     from modelbox_widgets.explanation import importance as importance
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from modelbox_widgets.trade_offs import scatter as scatter
 
 __all__ = [
+    "CompareView",
     "Comparison",
     "LiveChart",
     "RunTable",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "CompareView": "modelbox_widgets.compare_view",
     "Comparison": "modelbox_widgets.comparison",
     "LiveChart": "modelbox_widgets.live_chart",
     "RunTable": "modelbox_widgets.run_table",

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import anywidget
 from IPython.core.getipython import get_ipython
@@ -50,11 +50,15 @@ class NotebookWidget(anywidget.AnyWidget):
         A keyword is not one of its settings.
     """
 
+    parts: ClassVar[tuple[str, ...]] = ()
+    """The files of its script, in order."""
+
     def __init_subclass__(cls, *, parts: Sequence[str] = (), **options: Any) -> None:
         super().__init_subclass__(**options)
         if parts:
-            cls._esm = script_of([*_SHARED_PARTS, *parts])
-            cls._css = style_of([*_SHARED_PARTS, *parts])
+            cls.parts = (*_SHARED_PARTS, *parts)
+            cls._esm = script_of(cls.parts)
+            cls._css = style_of(cls.parts)
 
     def __init__(self, **traits: Any) -> None:
         for name in traits:

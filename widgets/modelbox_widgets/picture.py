@@ -7,7 +7,7 @@ from html import escape
 
 from modelbox.entities.records import Json
 
-__all__ = ["PNG", "picture_html", "png_metadata", "png_of"]
+__all__ = ["PNG", "picture_html", "png_metadata", "png_of", "svg_html"]
 
 PNG = "image/png"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -63,3 +63,9 @@ def picture_html(png: bytes, text: str) -> str:
         f'<img class="modelbox-picture" width="{size["width"]}" height="{size["height"]}" alt="{escape(text)}" '
         f'src="data:{PNG};base64,{data}">'
     )
+
+
+def svg_html(svg: str, text: str) -> str:
+    """Return an ``img`` element that carries an SVG; an ``svg`` element would be cleaned away in notebooks that are not trusted."""
+    data = b64encode(svg.encode()).decode("ascii")
+    return f'<img class="modelbox-picture" style="max-width: 100%" alt="{escape(text)}" src="data:image/svg+xml;base64,{data}">'

@@ -11,9 +11,9 @@ import traitlets
 from modelbox import frames
 from modelbox.client.connection import ModelBox
 from modelbox.entities.records import Json
-from modelbox.errors import InvalidRequest, ModelBoxError, nearest, shortened
+from modelbox.errors import InvalidRequest, ModelBoxError, shortened
 from modelbox_widgets.base import Answer, Bundle
-from modelbox_widgets.columns import Head, default_columns, packed, table_columns
+from modelbox_widgets.columns import default_columns
 from modelbox_widgets.points import kept
 from modelbox_widgets.run_filter import ids_in_store, rows_in_frame
 from modelbox_widgets.runs import ID, checked_runs, require_metric
@@ -73,7 +73,6 @@ class RunTable(RunsWidget, parts=["runs_data", "rows", "grid", "columns_menu", "
     sparkline = traitlets.Unicode().tag(sync=True)
     height = traitlets.Int(420, min=120, max=4000).tag(sync=True)
 
-    _data = traitlets.Dict().tag(sync=True)
     _found = traitlets.Dict().tag(sync=True)
     _can = traitlets.Dict().tag(sync=True)
 
@@ -87,12 +86,11 @@ class RunTable(RunsWidget, parts=["runs_data", "rows", "grid", "columns_menu", "
     ) -> None:
         self._box = connection
         self._reload = reload
-        self._version = 0
         self._rows: list[int] | None = None
-        self._take(checked_runs(runs, "A table of runs", at_least=0))
+        checked_runs(runs, "A table of runs", at_least=0)
         super().__init__(runs, **{"columns": default_columns(runs), **settings})
         self._can = {"reload": reload is not None, "spark": connection is not None}
-        self._send_data()
+        self._send_shown()
         self._filter(self.query)
 
     @property
@@ -112,14 +110,13 @@ class RunTable(RunsWidget, parts=["runs_data", "rows", "grid", "columns_menu", "
             raise InvalidRequest("This table was made from a frame: make another from a new frame, or use modelbox.run_table().")
         runs = checked_runs(self._reload(), "A table of runs", at_least=0)
         self._take(runs)
-        self._runs = runs
         known = set(runs[ID].astype(str))
         with self.hold_trait_notifications():
             self.selected_ids = [run_id for run_id in self.selected_ids if run_id in known]
             self.columns = [column for column in self.columns if column in self._heads] or default_columns(runs)
             self.sort_by = self.sort_by if self.sort_by in self._heads else ""
             self.baseline = self.baseline if self.baseline in known else ""
-        self._send_data()
+        self._send_shown()
         self._filter(self.query)
 
     def static_bundle(self) -> tuple[Bundle, Bundle]:
@@ -144,13 +141,8 @@ class RunTable(RunsWidget, parts=["runs_data", "rows", "grid", "columns_menu", "
         return {"text/plain": text, "text/html": html}, {}
 
     def answer(self, question: str, content: Mapping[str, Json]) -> Answer:
-        """Answer what the page asks: more columns, curves of some runs, fresh runs."""
+        """Answer what the page asks: curves of some runs, fresh runs, more columns."""
         match question, dict(content):
-            case "columns", {"names": list(names)}:
-                wanted = [name for name in dict.fromkeys(names) if isinstance(name, str) and name in self._heads]
-                parts = [packed(self._runs[name], self._heads[name]["kind"]) for name in wanted]
-                described = [{"name": name, "values": part["values"]} for name, part in zip(wanted, parts, strict=True)]
-                return {"version": self._version, "columns": described}, [part["data"] for part in parts]
             case "sparks", {"ids": list(ids)}:
                 return self._sparks([run_id for run_id in ids if isinstance(run_id, str)][:_SPARK_RUNS])
             case "reload", _:
@@ -159,18 +151,8 @@ class RunTable(RunsWidget, parts=["runs_data", "rows", "grid", "columns_menu", "
             case _:
                 return super().answer(question, content)
 
-    def _take(self, runs: pd.DataFrame) -> None:
-        self._heads: dict[str, Head] = {head["name"]: head for head in table_columns(runs)}
-
-    def _send_data(self) -> None:
-        self._version += 1
-        names = dict.fromkeys([*self.columns, *([self.sort_by] if self.sort_by else [])])
-        self._data = {
-            "version": self._version,
-            "ids": [str(run_id) for run_id in self._runs[ID]],
-            "heads": list(self._heads.values()),
-            "columns": {name: packed(self._runs[name], self._heads[name]["kind"]) for name in names},
-        }
+    def _send_shown(self) -> None:
+        self._send_data([*self.columns, *([self.sort_by] if self.sort_by else [])])
 
     def _sparks(self, ids: Sequence[str]) -> Answer:
         known = set(self._runs[ID].astype(str))
@@ -217,12 +199,6 @@ class RunTable(RunsWidget, parts=["runs_data", "rows", "grid", "columns_menu", "
     @traitlets.validate("sort_by")
     def _check_sort(self, proposal: dict[str, Any]) -> str:
         return self._known_column(proposal["value"]) if proposal["value"] else ""
-
-    def _known_column(self, name: str) -> str:
-        if name not in self._heads:
-            guess = nearest(name, self._heads) or f"There is: {', '.join(list(self._heads)[:10])}."
-            raise InvalidRequest(f"These runs have no column {shortened(name)}. {guess}")
-        return name
 
     @traitlets.validate("baseline")
     def _check_baseline(self, proposal: dict[str, Any]) -> str:

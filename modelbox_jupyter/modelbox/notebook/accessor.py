@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import altair as alt
 
+    from modelbox_widgets.compare_view import CompareView
     from modelbox_widgets.comparison import Comparison
     from modelbox_widgets.run_table import RunTable
     from modelbox_widgets.runs import Mode
@@ -233,6 +234,15 @@ class RunsAccessor:
         from modelbox_widgets.statistics import stats
 
         return stats(self._frame, metric, by=by, pair=pair, mode=mode, level=level)
+
+    def compare_view(self, metrics: Sequence[str] | None = None, **settings: Any) -> CompareView:
+        """Return the runs as parallel coordinates, curves and a table to brush in; ``.selected`` is a DataFrame.
+
+        `metrics` are those of :meth:`compare`, and `settings` those of :class:`modelbox_widgets.CompareView`.
+        """
+        from modelbox_widgets.compare_view import CompareView
+
+        return CompareView(self._frame, metrics=metrics, **settings)
 
     def table(self, **settings: Any) -> RunTable:
         """Return the runs as a table to sort, filter and select in; `settings` are those of :class:`modelbox_widgets.RunTable`."""

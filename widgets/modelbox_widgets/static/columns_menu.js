@@ -13,26 +13,27 @@ const GROUPS = /** @type {const} */ ([
 /**
  * A button that opens a list of columns, to search and to tick.
  *
+ * @param {string} title
  * @param {() => readonly Head[]} heads
  * @param {() => readonly string[]} shown
  * @param {(names: string[]) => void} choose
  * @returns {HTMLElement}
  */
-export function columnsMenu(heads, shown, choose) {
+export function columnsMenu(title, heads, shown, choose) {
   const search = h("input", { type: "search", placeholder: "Find a column", "aria-label": "Find a column" });
   const list = h("div", { class: "mbw-choices-list" });
-  const panel = h("div", { class: "mbw-choices", role: "group", "aria-label": "Columns", hidden: true }, search, list);
-  const button = h("button", { type: "button", "aria-expanded": "false", title: "Choose columns" }, "Columns ▾");
+  const panel = h("div", { class: "mbw-choices", role: "group", "aria-label": title, hidden: true }, search, list);
+  const button = h("button", { type: "button", "aria-expanded": "false", title: `Choose ${title.toLowerCase()}` }, `${title} ▾`);
   const menu = h("div", { class: "mbw-menu" }, button, panel);
 
   const fill = () => {
     const wanted = search.value.toLowerCase();
     const present = new Set(shown());
     list.replaceChildren();
-    for (const [group, title] of GROUPS) {
+    for (const [group, heading] of GROUPS) {
       const found = heads().filter((head) => head.group === group && head.label.toLowerCase().includes(wanted));
       if (found.length === 0) continue;
-      list.append(h("div", { class: "mbw-choices-head mbw-dim" }, title));
+      list.append(h("div", { class: "mbw-choices-head mbw-dim" }, heading));
       for (const head of found) {
         const box = h("input", { type: "checkbox", checked: present.has(head.name) });
         box.addEventListener("change", () => {

@@ -129,3 +129,20 @@ export function numberText(value) {
   const size = Math.abs(value);
   return size >= 1e6 || size < 1e-4 ? value.toExponential(3).replace(/\.?0+e/, "e").replace("e+", "e") : String(Number(value.toPrecision(4)));
 }
+
+/**
+ * Round numbers within a range, some five of them.
+ *
+ * @param {number} low
+ * @param {number} high
+ * @returns {number[]}
+ */
+export function roundTicks(low, high) {
+  const rough = high / 5 - low / 5;
+  if (!(rough > 0) || !Number.isFinite(rough)) return [low];
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = (rough / power > 5 ? 10 : rough / power > 2 ? 5 : rough / power > 1 ? 2 : 1) * power;
+  const first = Math.ceil(low / step - 1e-9);
+  const last = Math.floor(high / step + 1e-9);
+  return Array.from({ length: Math.min(last - first + 1, 12) }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}

@@ -12,7 +12,8 @@ import { bestRow, difference } from "./runs_data.js";
  * @property {() => void} select
  * @property {(row: number) => void} pin
  * @property {() => void} copy
- * @property {(rows: readonly number[]) => void} sight rows came into sight
+ * @property {(rows: readonly number[]) => void} [sight] rows came into sight
+ * @property {(row: number | undefined) => void} [hover]
  */
 
 const ROW_PX = 28;
@@ -40,6 +41,8 @@ export class Grid {
     this.sparkTitle = "";
     /** @type {Map<number, Float64Array>} */
     this.sparks = new Map();
+    /** @type {readonly string[] | undefined} a colour per row, for a dot before its name */
+    this.colours = undefined;
     /** @type {Map<string, number>} */
     this.widths = new Map();
     /** @type {Map<number, HTMLElement>} */
@@ -66,6 +69,8 @@ export class Grid {
         keydown: (/** @type {KeyboardEvent} */ event) => this.onKey(event),
         focus: () => this.markActive(),
         blur: () => this.markActive(),
+        pointerover: (/** @type {PointerEvent} */ event) => this.onHover(event),
+        pointerleave: () => this.events.hover?.(undefined),
       },
       this.head,
       this.pinned,
@@ -164,8 +169,10 @@ export class Grid {
     if (known !== undefined) return known;
     const sample = this.order.slice(0, 60).map((row) => column.text(row, Date.now()).length);
     const isCompared = this.baseline !== undefined && column.head.group === "metric";
-    const longest = Math.max(column.head.label.length + 1, ...sample) * 7.2 + 26 + (isCompared ? 62 : 0);
-    return Math.round(Math.max(column.head.kind === "text" ? 76 : 70, Math.min(longest, column.head.kind === "text" ? 220 : 190)));
+    const isDotted = this.colours !== undefined && column === this.columns[0];
+    const content = Math.max(0, ...sample) * 7.2 + 26 + (isCompared ? 62 : 0) + (isDotted ? 18 : 0);
+    const width = Math.max(column.head.label.length * 7.9 + 32, content);
+    return Math.round(Math.max(72, Math.min(width, column.head.kind === "text" ? 230 : 200)));
   }
 
   /**
@@ -222,7 +229,7 @@ export class Grid {
       fresh.push(row);
     }
     this.markActive();
-    if (fresh.length > 0) this.events.sight(fresh);
+    if (fresh.length > 0) this.events.sight?.(fresh);
   }
 
   /**
@@ -242,6 +249,8 @@ export class Grid {
         title: column.exact(row),
       });
       const text = column.text(row, nowMs);
+      const colour = i === 0 ? this.colours?.[row] : undefined;
+      if (colour) cell.append(h("span", { class: "mbw-swatch", style: `background: ${colour}` }));
       if (column.head.name === "status") cell.append(h("span", { class: "mbw-badge", "data-status": text }, text));
       else cell.append(text);
       if (this.baseline !== undefined && column.head.group === "metric" && !column.codes) {
@@ -288,6 +297,18 @@ export class Grid {
       this.at = { row: position, column };
     }
     this.selectionChanged();
+  }
+
+  /** @param {PointerEvent} event */
+  onHover(event) {
+    const row = /** @type {Element} */ (event.target).closest("[data-row]")?.getAttribute("data-row");
+    this.events.hover?.(row === undefined || row === null ? undefined : Number(row));
+  }
+
+  /** @param {number | undefined} row */
+  heat(row) {
+    this.node.querySelector(".mbw-heated")?.classList.remove("mbw-heated");
+    if (row !== undefined) this.body.querySelector(`[data-row="${row}"]`)?.classList.add("mbw-heated");
   }
 
   selectAll() {

@@ -53,6 +53,7 @@ class TableView {
     this.pin = h("button", { type: "button", click: () => this.pinSelected() });
     const copy = h("button", { type: "button", title: "Copy as CSV: the selected rows, or all", click: () => void this.copy() }, "Copy");
     const columns = columnsMenu(
+      "Columns",
       () => [...this.heads.values()],
       () => this.names(),
       (names) => this.save("columns", names),
