@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from modelbox.frames import models as models
     from modelbox.frames import sql as sql
     from modelbox.frames import views as views
+    from modelbox.notebook.reports import report as report
     from modelbox.notebook.widgets import live as live
     from modelbox.notebook.widgets import run_table as run_table
     from modelbox_widgets.compare_view import CompareView as CompareView
@@ -71,6 +72,7 @@ __all__ = [
     "models",
     "new_experiment",
     "new_model",
+    "report",
     "run_table",
     "sql",
     "start",
@@ -104,6 +106,7 @@ _HOME = {
     "models": "modelbox.frames",
     "new_experiment": "modelbox.client.shared",
     "new_model": "modelbox.client.shared",
+    "report": "modelbox.notebook.reports",
     "run_table": "modelbox.notebook.widgets",
     "sql": "modelbox.frames",
     "start": "modelbox.client.shared",

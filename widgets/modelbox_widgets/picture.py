@@ -11,7 +11,7 @@ __all__ = ["PNG", "picture_html", "png_metadata", "png_of", "svg_html"]
 
 PNG = "image/png"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_VEGALITE_VERSION = "6.4"
+VEGALITE_VERSION = "6.4"
 _SCALE = 1.25
 
 
@@ -26,7 +26,7 @@ def png_of(spec: dict[str, Json]) -> bytes | None:
     # On a transparent ground vl-convert turns translucent colours into grey.
     opaque = {**spec, "background": "white"}
     try:
-        png = vl_convert.vegalite_to_png(opaque, vl_version=_VEGALITE_VERSION, scale=_SCALE, allowed_base_urls=[])
+        png = vl_convert.vegalite_to_png(opaque, vl_version=VEGALITE_VERSION, scale=_SCALE, allowed_base_urls=[])
     except ValueError:
         # vl-convert reports whatever its engine refuses as ValueError. A chart without its picture is better than none.
         return None

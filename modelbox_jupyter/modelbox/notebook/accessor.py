@@ -17,7 +17,9 @@ from modelbox.errors import nearest
 from modelbox.notebook.notes import quietly
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     import altair as alt
 
@@ -281,6 +283,12 @@ class RunsAccessor:
         from modelbox.notebook.stored_runs import deleted
 
         return deleted(self._frame)
+
+    def to_report(self, path: str | os.PathLike[str], *, title: str | None = None, metrics: Sequence[str] | None = None) -> Path:
+        """Write these runs as one interactive HTML file that needs no network, and return its path; see :func:`modelbox.report`."""
+        from modelbox.notebook.reports import report
+
+        return report(path, self._frame, title=title, metrics=metrics)
 
     def metrics(self, keys: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return every point of these runs as a long frame: ``experiment_id, key, step, wall_time, value``."""
