@@ -1,4 +1,4 @@
-"""The ``modelbox`` command: where runs go, whether the installation is sound, sending what was left behind, and a server of your own.
+"""The ``modelbox`` command: experiments from a shell, where they go, whether the installation is sound, and a server of your own.
 
 Errors are one sentence on stderr, or a list of what is wrong with a file; the exit code is that of the error's class (see
 :mod:`modelbox.errors`).
@@ -23,8 +23,14 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        if words[:1] == ["client"]:
+            # Click is not loaded for the others.
+            from modelbox.cli.client.command import run_client
+
+            return run_client(words[1:])
+        options = _parser().parse_args(words)
         match options.command:
             case "status":
                 return _status(options.address)
@@ -53,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", help="check this installation")
     add_sync(commands)
     add_server(commands)
+    commands.add_parser("client", help="log, list, query and compare experiments from a shell")
     return parser
 
 

@@ -1,0 +1,1 @@
+"""``modelbox client``: what a notebook does, from a shell."""

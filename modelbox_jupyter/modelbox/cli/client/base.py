@@ -1,0 +1,69 @@
+"""What all commands of ``modelbox client`` share: where the store is, and how results are printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import click
+
+from modelbox.cli.client.output import Printer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelbox.cli.client.output import Format
+    from modelbox.client.connection import ModelBox
+    from modelbox.client.tracked import TrackedObject
+
+__all__ = ["Session", "example", "formats", "pass_session"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass
+class Session:
+    """One call of the command."""
+
+    address: str | None
+
+    @cached_property
+    def box(self) -> ModelBox:
+        """The connection, opened by the first command that needs it."""
+        # Opening a store loads much that --help does not need.
+        from modelbox.client.connection import ModelBox
+
+        return click.get_current_context().with_resource(ModelBox(self.address, provenance=False, system_metrics=False))
+
+    def object(self, object_id: str) -> TrackedObject:
+        """Return an object of any kind by its id."""
+        from modelbox.client.tracked import TrackedObject
+
+        return TrackedObject(self.box.session, object_id)
+
+
+pass_session = click.make_pass_decorator(Session)
+
+
+def formats(function: Callable[P, R]) -> Callable[P, R]:
+    """Give a command ``--json`` and ``--csv``; it gets a `printer`."""
+
+    def chosen(context: click.Context, parameter: click.Parameter, value: Format) -> Printer:
+        del context, parameter
+        return Printer(value)
+
+    flags = (
+        click.option("--table", "printer", flag_value="table", default="table", type=str, callback=chosen, expose_value=True, hidden=True),
+        click.option("--json", "printer", flag_value="json", type=str, callback=chosen, help="Print JSON."),
+        click.option("--csv", "printer", flag_value="csv", type=str, callback=chosen, help="Print CSV."),
+    )
+    for flag in flags:
+        function = flag(function)
+    return function
+
+
+def example(text: str) -> str:
+    """Return the end of a help page: an example, kept on its own line."""
+    return f"\b\nExample:\n  modelbox client {text}"

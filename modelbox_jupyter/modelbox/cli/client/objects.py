@@ -1,0 +1,194 @@
+"""Experiments, checkpoints, models and their versions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modelbox.cli.client.base import Session, example, formats, pass_session
+from modelbox.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelbox.cli.client.output import Printer
+    from modelbox.client.experiment import Experiment
+
+__all__ = ["checkpoints", "experiments", "models", "versions"]
+
+_EXPERIMENT = ("experiment_id", "name", "namespace", "status", "owner", "framework", "created_at")
+
+
+def _experiment_row(experiment: Experiment) -> tuple[Any, ...]:
+    record = experiment.record
+    return record.id, record.name, record.namespace, str(record.status), record.owner, record.framework, record.created_at
+
+
+@click.group()
+def experiments() -> None:
+    """Create, list, show, compare and delete experiments."""
+
+
+@experiments.command("create", epilog=example("experiments create --name demo --namespace team/vision"))
+@click.option("--name", required=True, help="Its name; the same name in a namespace always means the same experiment.")
+@click.option("--namespace", default="", help="Where it belongs; default when left out.")
+@click.option("--owner", default="", help="Whose it is; you when left out.")
+@click.option("--framework", default="", help="What it is trained with.")
+@click.option("--external-id", default="", help="Its id in another system.")
+@formats
+@pass_session
+def create_experiment(session: Session, printer: Printer, name: str, namespace: str, owner: str, framework: str, external_id: str) -> None:
+    """Create an experiment, or find the one that the name means."""
+    experiment = session.box.new_experiment(name, owner=owner, namespace=namespace, framework=framework, external_id=external_id)
+    printer.rows(_EXPERIMENT, [_experiment_row(experiment)])
+
+
+@experiments.command("list", epilog=example('experiments list --query "metrics.loss.min < 0.1"'))
+@click.option("--namespace", help="Only those in this namespace or below it.")
+@click.option("--query", "q", help="Only those that the query finds, in its order.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many.")
+@formats
+@pass_session
+def list_experiments(session: Session, printer: Printer, namespace: str | None, q: str | None, limit: int) -> None:
+    """List experiments, newest first."""
+    filters = {} if q is None else {"q": q}
+    printer.rows(
+        _EXPERIMENT, map(_experiment_row, session.box.experiments(namespace, limit=limit, **filters)), empty="There is no such experiment."
+    )
+
+
+@experiments.command("show", epilog=example("experiments show e71a25a8d3d481463c281f083f5e2671ea2896bc"))
+@click.argument("experiment_id")
+@formats
+@pass_session
+def show_experiment(session: Session, printer: Printer, experiment_id: str) -> None:
+    """Show an experiment with its metadata and the last values of its metrics."""
+    experiment = session.box.experiment(experiment_id)
+    metrics = {f"metrics.{key}": summary.last for key, summary in experiment.summaries().items()}
+    printer.row({**dict(zip(_EXPERIMENT, _experiment_row(experiment), strict=True)), **experiment.metadata(), **metrics})
+
+
+@experiments.command("compare", epilog=example("experiments compare ID ID --all"))
+@click.argument("experiment_ids", nargs=-1, required=True)
+@click.option("--all", "everything", is_flag=True, help="Also what is the same in all.")
+@formats
+@pass_session
+def compare_experiments(session: Session, printer: Printer, experiment_ids: Sequence[str], *, everything: bool) -> None:
+    """Put experiments side by side: parameters, tags and metrics that differ."""
+    if len(experiment_ids) < 2:
+        raise InvalidRequest("One experiment alone compares with nothing: give the ids of two or more.", field="experiment_ids")
+    found = [session.box.experiment(experiment_id) for experiment_id in experiment_ids]
+    facts = [
+        {
+            "name": experiment.name,
+            "status": str(experiment.status),
+            **{key: value for key, value in experiment.metadata().items() if key.startswith(("params.", "tags."))},
+            **{f"metrics.{key}": summary.last for key, summary in experiment.summaries().items()},
+        }
+        for experiment in found
+    ]
+    keys = sorted({key for fact in facts for key in fact}, key=lambda key: (key.partition(".")[0] not in {"name", "status"}, key))
+    # repr tells 1 from True and NaN from nothing.
+    rows = [(key, *(fact.get(key) for fact in facts)) for key in keys]
+    differing = [row for row in rows if everything or len({repr(value) for value in row[1:]}) > 1]
+    printer.rows(
+        ("key", *(experiment_id[:12] for experiment_id in experiment_ids)), differing, empty="Nothing differs: --all shows everything."
+    )
+
+
+@experiments.command("delete", epilog=example("experiments delete ID --yes"))
+@click.argument("experiment_id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_session
+def delete_experiment(session: Session, experiment_id: str, *, yes: bool) -> None:
+    """Delete an experiment with everything that hangs on it."""
+    experiment = session.box.experiment(experiment_id)
+    if not yes:
+        click.confirm(f"Delete {experiment.name!r} ({experiment.id}) with its points, checkpoints and files?", abort=True)
+    experiment.delete()
+    click.echo(f"deleted {experiment.id}")
+
+
+@click.group()
+def checkpoints() -> None:
+    """Create and list the checkpoints of an experiment."""
+
+
+_CHECKPOINT = ("checkpoint_id", "experiment_id", "epoch", "metrics", "files", "created_at")
+
+
+@checkpoints.command("create", epilog=example("checkpoints create --experiment-id ID --epoch 3 --path model.pt --upload"))
+@click.option("--experiment-id", required=True, help="The experiment.")
+@click.option("--epoch", type=click.IntRange(min=0), default=0, show_default=True, help="The epoch.")
+@click.option("--path", type=click.Path(exists=True, dir_okay=False), help="A file of it: tracked, or uploaded with --upload.")
+@click.option("--upload", is_flag=True, help="Upload the file instead of keeping a reference to it.")
+@formats
+@pass_session
+def create_checkpoint(session: Session, printer: Printer, experiment_id: str, epoch: int, path: str | None, *, upload: bool) -> None:
+    """Create the checkpoint of an epoch, or find it."""
+    made = session.box.experiment(experiment_id).new_checkpoint(epoch)
+    files = []
+    if path is not None:
+        files = [made.upload_artifact(path, file_type="checkpoint")] if upload else made.track_artifacts(path, file_type="checkpoint")
+    checksums = ", ".join(file.checksum for file in files)
+    printer.rows(("checkpoint_id", "checksum"), [(made.id, checksums)])
+
+
+@checkpoints.command("list", epilog=example("checkpoints list --experiment-id ID"))
+@click.option("--experiment-id", required=True, help="The experiment.")
+@formats
+@pass_session
+def list_checkpoints(session: Session, printer: Printer, experiment_id: str) -> None:
+    """List the checkpoints of an experiment by epoch."""
+    found = session.box.experiment(experiment_id).checkpoints()
+    rows = [
+        (one.id, one.experiment_id, one.epoch, one.metrics, ", ".join(file.name for file in one.artifacts), one.created_at) for one in found
+    ]
+    printer.rows(_CHECKPOINT, rows, empty="The experiment has no checkpoint.")
+
+
+@click.group()
+def models() -> None:
+    """Create and list models."""
+
+
+_MODEL = ("model_id", "name", "namespace", "owner", "task", "description", "created_at")
+
+
+@models.command("create", epilog=example("models create --name digits --task classification"))
+@click.option("--name", required=True, help="Its name; the same name in a namespace always means the same model.")
+@click.option("--namespace", default="", help="Where it belongs; default when left out.")
+@click.option("--owner", default="", help="Whose it is; you when left out.")
+@click.option("--task", default="", help="What it solves.")
+@click.option("--description", default="", help="What people should know.")
+@formats
+@pass_session
+def create_model(session: Session, printer: Printer, name: str, namespace: str, owner: str, task: str, description: str) -> None:
+    """Create a model, or find the one that the name means."""
+    model = session.box.new_model(name, owner=owner, namespace=namespace, task=task, description=description)
+    printer.rows(_MODEL, [(model.id, model.name, model.namespace, model.owner, model.task, model.description, model.created_at)])
+
+
+@models.command("list", epilog=example("models list --namespace team/vision"))
+@click.option("--namespace", help="Only those in this namespace or below it.")
+@formats
+@pass_session
+def list_models(session: Session, printer: Printer, namespace: str | None) -> None:
+    """List models, newest first."""
+    found = session.box.models(namespace)
+    rows = [(one.id, one.name, one.namespace, one.owner, one.task, one.description, one.created_at) for one in found]
+    printer.rows(_MODEL, rows, empty="There is no such model.")
+
+
+@click.command(epilog=example("versions digits --namespace team/vision"))
+@click.argument("model")
+@click.option("--namespace", help="Where the model is, when several have its name.")
+@formats
+@pass_session
+def versions(session: Session, printer: Printer, model: str, namespace: str | None) -> None:
+    """List the versions of a model, given by its name or id."""
+    found = session.box.model(model, namespace=namespace).model_versions()
+    rows = [(one.id, one.version, one.name, ", ".join(one.tags), one.framework, one.experiment_id, one.created_at) for one in found]
+    columns = ("version_id", "version", "name", "tags", "framework", "experiment_id", "created_at")
+    printer.rows(columns, rows, empty="The model has no version.")
