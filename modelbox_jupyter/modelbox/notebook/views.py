@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-from modelbox.entities.own_keys import LONG_METADATA, is_own_series
+from modelbox.entities.own_keys import CONSOLE_PREFIX, LONG_METADATA, is_own_series
 from modelbox.entities.records import Status
 from modelbox.entities.times import now
 from modelbox.errors import ModelBoxError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ExperimentView", "OpenView", "StatusView", "SyncView"]
 
 _MAX_POINTS = 1000
+_MAX_LINES = 100
 _SHOW_PANEL = "modelbox:show-panel"
 
 
@@ -117,18 +118,21 @@ class ExperimentView:
     summaries: list[SeriesSummary]
     artifacts: list[ArtifactRecord]
     is_followed: bool
+    printed: str
     rows: list[PointRow] = field(repr=False)
 
     @classmethod
     def of(cls, box: ModelBox, experiment: Experiment) -> ExperimentView:
         """Read everything about an experiment."""
         record = experiment.record
+        summaries = list(experiment.summaries().values())
         return cls(
             record=record,
             metadata=experiment.metadata(),
-            summaries=list(experiment.summaries().values()),
+            summaries=[one for one in summaries if not one.key.startswith(CONSOLE_PREFIX)],
             artifacts=[artifact.record for artifact in experiment.artifacts],
             is_followed=box.where.kind == "jupyter" and record.status is Status.RUNNING,
+            printed=_end_of(experiment.console()) if any(one.key.startswith(CONSOLE_PREFIX) for one in summaries) else "",
             rows=rows_within(_chosen(experiment.read_metrics(max_points=_MAX_POINTS)), labels_of([record])),
         )
 
@@ -143,6 +147,8 @@ class ExperimentView:
         source = self.metadata.get(_SOURCE)
         if isinstance(source, str):
             parts.append("\n".join(f"    {line}" for line in source.splitlines()))
+        if self.printed:
+            parts.append(f"printed:\n{self.printed}")
         if trouble := self._trouble():
             parts.append(trouble)
         return "\n\n".join(parts)
@@ -197,9 +203,9 @@ class ExperimentView:
 
     def _long(self) -> list[tuple[str, str]]:
         """Return what needs room of its own, as (title, HTML)."""
-        parts = []
-        if trouble := self._trouble():
-            parts.append(("exception", f"<pre>{escape(trouble)}</pre>"))
+        parts: list[tuple[str, str]] = []
+        shown = (("exception", self._trouble()), ("printed", self.printed))
+        parts += [(title, f"<pre>{escape(text)}</pre>") for title, text in shown if text]
         for title, key in (("source of the cell", _SOURCE), ("uncommitted changes", _DIFF)):
             text = self.metadata.get(key)
             if isinstance(text, str):
@@ -229,6 +235,11 @@ def _chosen(blocks: Sequence[SeriesBlock]) -> list[SeriesBlock]:
 _SOURCE, _ERROR, _DIFF, _PACKAGES = "cell.source", "cell.error", "git.diff", "environment.packages"
 _LONG = frozenset({_SOURCE, _ERROR, *LONG_METADATA})
 _METRIC_HEAD = ("metric", "last", "min", "max", "at step", "points")
+
+
+def _end_of(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join(lines if len(lines) <= _MAX_LINES else [f"[{len(lines) - _MAX_LINES} lines before]", *lines[-_MAX_LINES:]])
 
 
 def _pairs(rows: Sequence[tuple[str, str]]) -> str:
