@@ -202,7 +202,32 @@ def test_variables_become_params_and_metrics(terminal: InteractiveShell, box: Mo
     experiment = newest(box)
     assert experiment.params == {"lr": 0.5}
     assert experiment.tags == ["a", "b"]
+    terminal.user_ns["settings"] = {"lr": 0.1, "opt": {"name": "sgd"}}
+    terminal.run_cell("%%modelbox run dict --params settings --param lr=0.2\nx = 1").raise_error()
+    assert newest(box).params == {"lr": 0.2, "opt.name": "sgd"}
     assert experiment.all_metrics()["accuracy"][0].value == 0.75
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--param lrr", "'lrr' is not KEY=VALUE, and there is no variable of that name. Did you mean 'lr'?"),
+        ("--params lr", "--params lr is float: give a dict, or a single value with --param lr."),
+        ("--params sttings", "--params 'sttings' names no variable."),
+        ("--as 1x", "--as '1x' is no name of a variable"),
+        ("--parent nobody", "There is no experiment 'nobody'."),
+    ],
+)
+def test_a_mistake_in_the_line_is_one_sentence_and_runs_nothing(
+    terminal: InteractiveShell, box: ModelBox, capsys: pytest.CaptureFixture[str], options: str, sentence: str
+) -> None:
+    terminal.user_ns["lr"] = 0.5
+    terminal.run_cell(f"%%modelbox run x {options}\nran = True")
+    printed = "".join(capsys.readouterr())
+    assert sentence in printed
+    assert "Traceback" not in printed
+    assert "ran" not in terminal.user_ns
+    assert box.experiments() == []
 
 
 def test_a_cell_may_belong_to_an_experiment(terminal: InteractiveShell, box: ModelBox) -> None:

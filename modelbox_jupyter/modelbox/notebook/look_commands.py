@@ -139,7 +139,7 @@ DIFF = Command(
 )
 QUERY = Command(
     "query",
-    "List the experiments for which a query holds, with just the columns that it speaks of.",
+    "List the experiments for which a query holds, with the columns it speaks of.",
     _filters,
     _query,
     takes_query=True,

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
@@ -25,6 +26,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY[=VALUE]",
         help="a hyperparameter, the variable KEY when it has no value; may be repeated",
     )
+    parser.add_argument("--params", metavar="VARIABLE", help="a dict of hyperparameters, by the name of its variable")
     parser.add_argument("--tag", "-t", action="append", default=[], help="a tag; may be repeated")
     parser.add_argument("--tags", default="", metavar="TAG,TAG", help="several tags")
     parser.add_argument("--metric", "-m", action="append", default=[], help="a variable to log when the cell has ended; may be repeated")
@@ -40,7 +42,7 @@ def _run(shell: InteractiveShell, arguments: argparse.Namespace, cell: str | Non
         raise UsageError(f"--as {shortened(arguments.variable)} is no name of a variable: write --as exp.")
     settings = CellSettings(
         name=arguments.name,
-        params=dict(_param(shell, text) for text in arguments.param),
+        params={**_params(shell, arguments.params), **dict(_param(shell, text) for text in arguments.param)},
         tags=[*arguments.tag, *(tag.strip() for tag in arguments.tags.split(",") if tag.strip())],
         namespace=arguments.namespace,
         group=arguments.group,
@@ -55,16 +57,30 @@ def _run(shell: InteractiveShell, arguments: argparse.Namespace, cell: str | Non
         CellRuns.of(shell).run(cell, settings)
 
 
+def _params(shell: InteractiveShell, name: str | None) -> Mapping[str, object]:
+    """Return the hyperparameters that a variable of the notebook holds."""
+    if name is None:
+        return {}
+    found = _variable(shell, name, f"--params {shortened(name)} names no variable")
+    if not isinstance(found, Mapping):
+        raise UsageError(f"--params {name} is {type(found).__name__}: give a dict, or a single value with --param {name}.")
+    return {str(key): value for key, value in found.items()}
+
+
+def _variable(shell: InteractiveShell, name: str, trouble: str) -> object:
+    if name not in shell.user_ns:
+        hint = nearest(name, [known for known in shell.user_ns if not known.startswith("_")])
+        raise UsageError(f"{trouble}. {hint}".strip())
+    return shell.user_ns[name]
+
+
 def _param(shell: InteractiveShell, text: str) -> tuple[str, object]:
     """Split ``key=value``; the value is read as JSON where it is JSON, so that numbers stay numbers, and is text elsewhere."""
     key, equals, value = text.partition("=")
     if not key:
         raise UsageError(f"--param {shortened(text)} is not KEY=VALUE: write --param lr=0.01.")
     if not equals:
-        if key not in shell.user_ns:
-            hint = nearest(key, [name for name in shell.user_ns if not name.startswith("_")])
-            raise UsageError(f"--param {shortened(text)} is not KEY=VALUE, and there is no variable of that name. {hint}".strip())
-        return key, shell.user_ns[key]
+        return key, _variable(shell, key, f"--param {shortened(text)} is not KEY=VALUE, and there is no variable of that name")
     try:
         return key, json.loads(value)
     except ValueError:
