@@ -45,6 +45,7 @@ class Session:
 
 
 pass_session = click.make_pass_decorator(Session)
+pass_session.__doc__ = "Give a command the session as its first argument."
 
 
 def formats(function: Callable[P, R]) -> Callable[P, R]:
