@@ -38,10 +38,12 @@ class Size:
     mlflow_writer_steps: int = 100
     runs: int = 1000
     many_runs: int = 10_000
+    histories: int = 100
+    history_steps: int = 1000
     artifact_mib: int = 256
 
 
-TINY = Size(1, 1, 100, 50, 2000, 100, 10, 20, 40, 4)
+TINY = Size(1, 1, 100, 50, 2000, 100, 10, 20, 40, 3, 20, 4)
 
 
 class Programme:
@@ -248,7 +250,7 @@ class Programme:
         count, many = self.size.runs, self.size.many_runs
         with ExitStack() as stack:
             stores: dict[str, Run] = {}
-            for tracker in self.trackers(LIMITS, OURS, "trackio", "sacred"):
+            for tracker in self.trackers(LIMITS, OURS, "trackio", "sacred", "mlflow"):
                 try:
                     stores[tracker] = stack.enter_context(opened(tracker))
                     stores[tracker].driver.ask("make_runs", count=count)
@@ -275,12 +277,33 @@ class Programme:
         largest = {OURS: table.pop("modelbox, many")} if "modelbox, many" in table else {}
         largest_search = {OURS: search.pop("modelbox, many")} if "modelbox, many" in search else {}
         name = "runs x (20 params + 20 metrics) to a DataFrame"
+        mlflow = {tracker: figure for tracker, figure in table.items() if tracker in {OURS, "mlflow"}}
+        self.results.row(f"{count:,} {name}, beside MLflow", "ms", mlflow, mark=Mark(ratio=50))
         self.results.row(f"{count:,} {name}", "ms", table, mark=Mark(ratio=1))
         self.results.row(f"{count:,} {name}, over HTTP", "ms", table, ours=HTTP, mark=Mark(ratio=0.5, text="within 2x the best local peer"))
         self.results.row(f"{many:,} {name}", "ms", largest, mark=Mark(absolute=300, text="300 ms"))
         self.results.row(f"search among {count:,} runs", "ms", search, mark=Mark(ratio=1))
         self.results.row(f"search among {count:,} runs, over HTTP", "ms", search, ours=HTTP, mark=Mark(absolute=20, text="20 ms"))
         self.results.row(f"search among {many:,} runs", "ms", largest_search)
+
+    def histories(self) -> None:
+        """Read every point of five metrics of many runs at once."""
+        count, steps, keys = self.size.histories, self.size.history_steps, KEYS[:5]
+        points = count * steps * len(keys)
+
+        def once(tracker: str) -> Mapping[str, object]:
+            with opened(tracker) as run:
+                runs = run.driver.ask("make_histories", count=count, keys=keys, steps=steps)["runs"]
+                run.driver.ask("close")
+                with DriverProcess(tracker.partition(" ")[0], run.folder) as reader:
+                    reader.ask("open", folder=str(run.folder), **run.where)
+                    return {"seconds": reader.ask("histories", runs=runs, keys=keys, points=points, times=3)["seconds"]}
+
+        samples = self.in_turns(self.trackers(OURS, HTTP, "trackio", "sacred"), once, repeats=1)
+        figures = samples.medians("seconds", 1000)
+        name = f"every point of {count} runs x {len(keys)} metrics x {steps:,} steps"
+        self.results.row(name, "ms", figures, mark=Mark(ratio=20), note="one call; peers have a loop")
+        self.results.row(f"{name}, over HTTP", "ms", figures, ours=HTTP, note="one call; peers have a loop, on their local stores")
 
     def files(self) -> None:
         """Upload a large file and download it again."""
@@ -361,7 +384,7 @@ def versions(peers: Iterable[str]) -> dict[str, str]:
     return found
 
 
-GROUPS = ("bulk", "writers", "files", "tables", "first", "log")
+GROUPS = ("bulk", "writers", "files", "tables", "histories", "first", "log")
 
 
 def main() -> None:

@@ -59,6 +59,10 @@ class Driver:
         """Read series into one DataFrame, as users do, and return how many points it holds."""
         raise NotImplementedError
 
+    def histories(self, runs: Sequence[str], keys: Sequence[str]) -> int:
+        """Read series of many runs into DataFrames and return how many points they hold: a loop, where a tracker has no call for it."""
+        return sum(self.points(run, keys) for run in runs)
+
     def table(self) -> tuple[int, int]:
         """Read all runs with parameters and last metrics into a DataFrame and return its shape."""
         raise NotImplementedError
@@ -196,6 +200,28 @@ class Workloads:
             self._driver.log(0, {f"metric {i}": dice.random() for i in range(PARAMS)})
             self._driver.finish()
         return {"seconds": time.perf_counter() - begin_s}
+
+    def make_histories(self, count: int, keys: list[str], steps: int) -> dict[str, object]:
+        """Store `count` finished runs that logged `steps` points of each key, and return their ids."""
+        rows, width = curves(steps), len(KEYS)
+        runs = []
+        for number in range(count):
+            runs.append(self._driver.start(f"run {number}", {}))
+            for step in range(steps):
+                self._driver.log(step, dict(zip(keys, rows[step * width : step * width + len(keys)], strict=True)))
+            self._driver.finish()
+        return {"runs": runs}
+
+    def histories(self, runs: list[str], keys: list[str], points: int, times: int) -> dict[str, object]:
+        """Read every point of those runs."""
+        took_s = []
+        for _ in range(times + 1):
+            begin_s = time.perf_counter()
+            found = self._driver.histories(runs, keys)
+            took_s.append(time.perf_counter() - begin_s)
+            if found != points:
+                raise AssertionError(f"{found} of {points} points")
+        return {"first_s": took_s[0], "seconds": _median(took_s[1:])}
 
     def table(self, rows: int, times: int) -> dict[str, object]:
         """Read all runs into a DataFrame."""

@@ -19,7 +19,8 @@ class MlflowDriver(Driver):
         mlflow.set_tracking_uri(address or f"sqlite:///{folder}/mlflow.db")
         if not address:
             (folder / "artifacts").mkdir(exist_ok=True)
-            mlflow.create_experiment("bench", artifact_location=(folder / "artifacts").as_uri())
+            if mlflow.get_experiment_by_name("bench") is None:
+                mlflow.create_experiment("bench", artifact_location=(folder / "artifacts").as_uri())
         mlflow.set_experiment("bench")
 
     def start(self, name: str, params: dict[str, float | str]) -> str:

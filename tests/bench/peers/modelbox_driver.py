@@ -52,6 +52,11 @@ class ModelBoxDriver(Driver):
 
         return len(modelbox.metrics(run, keys, connection=self.box))
 
+    def histories(self, runs: Sequence[str], keys: Sequence[str]) -> int:
+        import modelbox
+
+        return len(modelbox.metrics(runs, keys, connection=self.box))
+
     def table(self) -> tuple[int, int]:
         import modelbox
 

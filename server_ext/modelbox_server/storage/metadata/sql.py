@@ -10,7 +10,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TypeAlias, TypeVar, cast
 
 import sqlalchemy as sa
@@ -59,6 +59,13 @@ class SqlDialect(ABC):
     @abstractmethod
     def document(self, key: Column, value: Column) -> sa.ColumnElement[str]:
         """Return the aggregate that makes one JSON object of many keys and values, which are JSON already."""
+
+    @cached_property
+    def documents(self) -> sa.Select[Any]:
+        """The statement that gives each object with its metadata as one document."""
+        table = SQL_TABLES[MetadataEntry]
+        columns: list[sa.ColumnElement[Any]] = [table.c.object_id, self.document(table.c.key, table.c.value)]
+        return sa.select(*columns).group_by(table.c.object_id)
 
     @abstractmethod
     def translated(self, error: DBAPIError) -> ModelBoxError:
@@ -243,12 +250,10 @@ class SqlTransaction:
         """
         if not object_ids:
             return []
-        table = SQL_TABLES[MetadataEntry]
         conditions = [Condition("object_id", "in", object_ids)]
         conditions += [] if keys is None else [Condition("key", "in", keys)]
         conditions += [Condition("key", "ne", key) for key in without]
-        statement = sa.select(table.c.object_id, self._dialect.document(table.c.key, table.c.value))
-        rows = self._rows(statement.where(*self._tests(MetadataEntry, conditions)).group_by(table.c.object_id))
+        rows = self._rows(self._dialect.documents.where(*self._tests(MetadataEntry, conditions)))
         found = {cast(str, object_id): cast(str, text) for object_id, text in rows}
         return [document_from_text(found[object_id]) if object_id in found else {} for object_id in object_ids]
 

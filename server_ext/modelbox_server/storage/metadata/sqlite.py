@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from modelbox.errors import ModelBoxError, StorageError, StorageFull, StorageUnavailable
+from modelbox_server.storage.journal_mode import journal_mode
 from modelbox_server.storage.metadata.sql import WAIT_S, WRITES, SqlDialect, SqlMetadataStore
 from modelbox_server.storage.metadata.statements import Column, Test
 from modelbox_server.storage.rows import Cell
@@ -46,7 +47,7 @@ class SqliteMetadataStore(SqlMetadataStore):
         """The file, for views over it (:mod:`modelbox_server.storage.views`)."""
         dialect = SqliteDialect(path)
         _create_privately(path)
-        _use_write_ahead_log(path, wait_s)
+        _choose_journal(path, wait_s)
         super().__init__(_engine(path, dialect), dialect, wait_s=wait_s)
 
 
@@ -129,14 +130,18 @@ def _create_privately(path: Path) -> None:
         ) from error
 
 
-def _use_write_ahead_log(path: Path, wait_s: float) -> None:
-    """Switch the file to a write-ahead log, for good; when many processes begin at once, all but one find it locked for a moment."""
+def _choose_journal(path: Path, wait_s: float) -> None:
+    """Switch the file to a write-ahead log, for good, where its file system allows one.
+
+    When many processes begin at once, all but one find the file locked for a moment.
+    """
+    wanted = journal_mode(path)
     deadline = time.monotonic() + wait_s
     while True:
         try:
             connection = sqlite3.connect(path, timeout=wait_s)
             try:
-                (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+                (mode,) = connection.execute(f"PRAGMA journal_mode={wanted}").fetchone()
             finally:
                 connection.close()
         except sqlite3.Error as error:
@@ -146,7 +151,7 @@ def _use_write_ahead_log(path: Path, wait_s: float) -> None:
                 raise trouble from error
             time.sleep(0.02)
             continue
-        if mode != "wal":
+        if mode != wanted:
             raise StorageError(f"The disk of {path} does not allow a write-ahead log (it stays in mode {mode!r}): choose a local disk.")
         return
 

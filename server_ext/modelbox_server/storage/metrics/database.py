@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from modelbox.errors import ModelBoxError, SchemaTooNew, StorageError, StorageFull, StorageUnavailable
 from modelbox_server.storage.forks import ForkGuard
+from modelbox_server.storage.journal_mode import journal_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -136,7 +137,7 @@ class Database:
         connection = self._connect()
         try:
             self._check_mark(connection, application_id)
-            _switch_to_wal(connection, self._path)
+            _choose_journal(connection, self._path)
             self._migrate(connection, steps, application_id)
         finally:
             connection.close()
@@ -172,22 +173,23 @@ def _version(connection: sqlite3.Connection) -> int:
     return version
 
 
-def _switch_to_wal(connection: sqlite3.Connection, path: Path) -> None:
-    """Turn the write-ahead log on, once in the life of a file."""
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+def _choose_journal(connection: sqlite3.Connection, path: Path) -> None:
+    """Turn the write-ahead log on, once in the life of a file, where the file system allows it."""
+    wanted = journal_mode(path)
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] == wanted:
         return
     deadline_s = time.monotonic() + _BUSY_S
     while True:
         try:
             connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            mode = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0]
             break
         except sqlite3.OperationalError as error:
             # The busy handler is not asked for this one: two processes that start at once would fail instead of wait.
             if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
                 raise
             time.sleep(_SWITCH_PAUSE_S)
-    if mode != "wal":
+    if mode != wanted:
         raise StorageError(f"The file system of {path.name} has no shared memory, which many writers need: use a local disk.")
 
 
