@@ -34,8 +34,13 @@ if TYPE_CHECKING:
     from modelbox.client.shared import where as where
     from modelbox.client.sync import sync as sync
     from modelbox.errors import ModelBoxError as ModelBoxError
+    from modelbox.frames import artifacts as artifacts
+    from modelbox.frames import audit as audit
+    from modelbox.frames import checkpoints as checkpoints
+    from modelbox.frames import events as events
     from modelbox.frames import experiments as experiments
     from modelbox.frames import metrics as metrics
+    from modelbox.frames import model_versions as model_versions
     from modelbox.frames import models as models
     from modelbox.frames import sql as sql
     from modelbox.frames import views as views
@@ -60,8 +65,12 @@ __all__ = [
     "ModelVersion",
     "Where",
     "__version__",
+    "artifacts",
+    "audit",
+    "checkpoints",
     "connect",
     "current",
+    "events",
     "experiment",
     "experiments",
     "live",
@@ -69,6 +78,7 @@ __all__ = [
     "log",
     "metrics",
     "model",
+    "model_versions",
     "models",
     "new_experiment",
     "new_model",
@@ -95,14 +105,19 @@ _HOME = {
     "ModelBoxWarning": "modelbox.client.notices",
     "ModelVersion": "modelbox.client.model",
     "Where": "modelbox.client.discovery",
+    "artifacts": "modelbox.frames",
+    "audit": "modelbox.frames",
+    "checkpoints": "modelbox.frames",
     "connect": "modelbox.client.shared",
     "current": "modelbox.client.active",
+    "events": "modelbox.frames",
     "experiment": "modelbox.client.shared",
     "experiments": "modelbox.frames",
     "live": "modelbox.notebook.widgets",
     "log": "modelbox.client.active",
     "metrics": "modelbox.frames",
     "model": "modelbox.client.shared",
+    "model_versions": "modelbox.frames",
     "models": "modelbox.frames",
     "new_experiment": "modelbox.client.shared",
     "new_model": "modelbox.client.shared",

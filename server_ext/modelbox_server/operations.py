@@ -186,6 +186,11 @@ def _list_checkpoints(call: Call[m.PageQuery, None]) -> m.Page[CheckpointRecord]
     return call.services.checkpoints.list(call.caller, call.path["experiment_id"], call.query)
 
 
+@_carries_out(routes.FIND_CHECKPOINTS)
+def _find_checkpoints(call: Call[m.OfObjectsQuery, None]) -> m.Page[CheckpointRecord]:
+    return call.services.hanging.find(call.caller, CheckpointRecord, call.query)
+
+
 @_carries_out(routes.GET_CHECKPOINT)
 def _get_checkpoint(call: Call[m.Empty, None]) -> CheckpointRecord:
     return call.services.checkpoints.get(call.caller, call.path["checkpoint_id"])
@@ -234,6 +239,11 @@ def _list_model_versions(call: Call[m.PageQuery, None]) -> m.Page[ModelVersionRe
     return call.services.versions.list(call.caller, call.path["model_id"], call.query)
 
 
+@_carries_out(routes.FIND_MODEL_VERSIONS)
+def _find_model_versions(call: Call[m.OfObjectsQuery, None]) -> m.Page[ModelVersionRecord]:
+    return call.services.hanging.find(call.caller, ModelVersionRecord, call.query)
+
+
 @_carries_out(routes.GET_MODEL_VERSION)
 def _get_model_version(call: Call[m.Empty, None]) -> ModelVersionRecord:
     return call.services.versions.get(call.caller, call.path["version_id"])
@@ -278,6 +288,12 @@ def _list_events(call: Call[m.EventsQuery, None]) -> m.Page[EventRecord]:
     return msgspec.structs.replace(page, items=[_event(record) for record in page.items])
 
 
+@_carries_out(routes.FIND_EVENTS)
+def _find_events(call: Call[m.OfObjectsQuery, None]) -> m.Page[EventRecord]:
+    page = call.services.hanging.find(call.caller, EventRecord, call.query)
+    return msgspec.structs.replace(page, items=[_event(record) for record in page.items])
+
+
 # --- metrics and artifacts: what is not a stream -----------------------------------------------------------------------------------------
 
 
@@ -289,6 +305,11 @@ def _summarize_metrics(call: Call[m.Empty, m.SummariesQuery]) -> m.SeriesSummari
 @_carries_out(routes.LIST_ARTIFACTS)
 def _list_artifacts(call: Call[m.ArtifactsQuery, None]) -> m.Page[ArtifactRecord]:
     return call.services.artifacts.list(call.caller, call.path["object_id"], call.query)
+
+
+@_carries_out(routes.FIND_ARTIFACTS)
+def _find_artifacts(call: Call[m.OfObjectsQuery, None]) -> m.Page[ArtifactRecord]:
+    return call.services.hanging.find(call.caller, ArtifactRecord, call.query)
 
 
 @_carries_out(routes.TRACK_ARTIFACTS)

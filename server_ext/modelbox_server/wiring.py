@@ -15,6 +15,7 @@ from modelbox_server.service.context import Clock
 from modelbox_server.service.events import EventsService
 from modelbox_server.service.experiments import ExperimentsService
 from modelbox_server.service.frames import FramesService
+from modelbox_server.service.hanging import HangingService
 from modelbox_server.service.info import InfoService
 from modelbox_server.service.metadata import MetadataService
 from modelbox_server.service.metrics import MetricsService
@@ -90,6 +91,7 @@ class Services:
     events: EventsService
     artifacts: ArtifactsService
     changes: ChangesService
+    hanging: HangingService
     sql: SqlService
     info: InfoService
     stores: Stores
@@ -134,6 +136,7 @@ def _services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobSt
         events=EventsService(metadata, clock),
         artifacts=ArtifactsService(metadata, blobs, objects, clock),
         changes=ChangesService(metadata),
+        hanging=HangingService(metadata),
         sql=SqlService(metadata, metrics),
         info=InfoService(metadata, metrics, blobs),
         stores=Stores(metadata, metrics, blobs),

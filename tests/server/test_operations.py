@@ -87,6 +87,16 @@ def test_every_operation_is_carried_over_the_wire_without_loss(services: Service
     assert len(call(routes.LIST_MODEL_VERSIONS, model_id=model.id).items) == 1
     assert call(routes.LIST_EVENTS, object_id=experiment.id).items == [event]
     assert call(routes.LIST_ARTIFACTS, object_id=model.id).items == [artifact]
+    assert [found.id for found in call(routes.FIND_CHECKPOINTS, m.OfObjectsQuery(objects=experiment.id)).items] == [checkpoint.id]
+    assert call(routes.FIND_MODEL_VERSIONS).items == [version]
+    assert call(routes.FIND_EVENTS).items == [event]
+    assert call(routes.FIND_ARTIFACTS, m.OfObjectsQuery(objects=f"x, {model.id}")).items == [artifact]
+    asked = m.SqlRequest(sql="select max, :x as text, null as nothing_ from metrics order by kind", parameters={"x": "NaN"})
+    assert [json_from_wire(column.values) for column in call(routes.RUN_SQL, body=asked).columns] == [
+        [math.inf, None],
+        ["NaN", "NaN"],
+        [None, None],
+    ]
     text, floats = call(routes.SUMMARIZE_METRICS, body=m.SummariesQuery(objects=[experiment.id, checkpoint.id])).series
     assert (floats.min, floats.max, text.last) == (-math.inf, math.inf, "NaN")
     frame = call(routes.FRAME_EXPERIMENTS)

@@ -1,14 +1,16 @@
-"""Points of metrics as DataFrames."""
+"""Points of metrics as DataFrames, or as Arrow tables."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 import numpy as np
 import pandas as pd
 
 from modelbox.client.shared import default_connection
 from modelbox.entities.series import ValueKind
+from modelbox.errors import InvalidRequest, shortened
+from modelbox.frames.arrow_tables import ArrowPoints
 from modelbox.frames.columns import Array, categories_column, joined, objects_column
 from modelbox.frames.subjects import ids_of, origin
 
@@ -24,14 +26,39 @@ if TYPE_CHECKING:
 __all__ = ["metrics", "point_table"]
 
 
+@overload
 def metrics(
     runs: Subjects,
     keys: str | Sequence[str] | None = None,
     *,
     wide: bool = False,
     max_points: int | None = None,
+    format: Literal["pandas"] = "pandas",
     connection: ModelBox | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame: ...
+
+
+@overload
+def metrics(
+    runs: Subjects,
+    keys: str | Sequence[str] | None = None,
+    *,
+    wide: bool = False,
+    max_points: int | None = None,
+    format: Literal["arrow"],
+    connection: ModelBox | None = None,
+) -> ArrowPoints: ...
+
+
+def metrics(
+    runs: Subjects,
+    keys: str | Sequence[str] | None = None,
+    *,
+    wide: bool = False,
+    max_points: int | None = None,
+    format: Literal["pandas", "arrow"] = "pandas",  # noqa: A002 - the word that libraries of tables use
+    connection: ModelBox | None = None,
+) -> pd.DataFrame | ArrowPoints:
     """Return the points of many runs and metrics in one call, every one of them, ordered by run, metric and (step, wall clock).
 
     Parameters
@@ -44,6 +71,8 @@ def metrics(
         One column per metric instead of the columns ``key`` and ``value``; of points at the same step the later one counts.
     max_points
         Thin each series to about so many points, keeping minima and maxima.
+    format
+        ``"arrow"`` returns the long table for polars, pyarrow, DuckDB and others, without making a DataFrame of it.
     connection
         Where to look; the shared connection when left out.
 
@@ -52,12 +81,20 @@ def metrics(
     pandas.DataFrame
         ``experiment_id``, ``key`` (categories of text, so that a million points repeat no name), ``step`` (int64), ``wall_time`` (aware
         UTC) and ``value`` (float64; object when text or bytes are among the values). Wide: ``experiment_id``, ``step`` and one column per
-        metric.
+        metric; one that is called like these two is in ``metrics.NAME``.
+    ArrowPoints
+        Where `format` asks for it.
     """
+    if format not in {"pandas", "arrow"} or (wide and format == "arrow"):
+        raise InvalidRequest(
+            f"format is {shortened(format, 40)}: take 'pandas' or 'arrow', and wide=True with 'pandas' only.", field="format"
+        )
     box = connection or default_connection()
     wanted = [keys] if isinstance(keys, str) else keys
     ids = ids_of(runs)
     blocks = box.read_metrics(ids, wanted, max_points=max_points) if ids else []
+    if format == "arrow":
+        return ArrowPoints(blocks)
     table = point_table(blocks)
     table.attrs["modelbox"] = origin(box.where)
     return _widened(table) if wide else table
@@ -90,7 +127,8 @@ def _block_values(block: SeriesBlock) -> Array:
 def _widened(table: pd.DataFrame) -> pd.DataFrame:
     last = table.drop_duplicates(["experiment_id", "step", "key"], keep="last")
     last = last.astype({"experiment_id": "str", "key": "str"})  # no category that has no point becomes a row or a column
-    wide = last.pivot(index=["experiment_id", "step"], columns="key", values="value").reset_index()
+    wide = last.pivot(index=["experiment_id", "step"], columns="key", values="value")
+    wide = wide.rename(columns={name: f"metrics.{name}" for name in wide.index.names}).reset_index()
     wide.columns.name = None
     wide.attrs = dict(table.attrs)
     return wide

@@ -13,28 +13,39 @@ from modelbox.errors import InvalidRequest, shortened
 if TYPE_CHECKING:
     from modelbox.client.discovery import Where
 
-__all__ = ["Subjects", "ids_of", "origin"]
+__all__ = ["Subjects", "hosts_of", "ids_of", "origin"]
 
 Subjects: TypeAlias = "pd.DataFrame | TrackedObject | str | Iterable[TrackedObject | str]"
 """A table of runs, or experiments and other objects, or their ids."""
 
+_ID_COLUMNS = frozenset({"experiment_id", "checkpoint_id", "model_id", "version_id"})
 
-def ids_of(runs: Subjects) -> list[str]:
-    """Return the ids of what `runs` stands for, each once."""
-    if isinstance(runs, pd.DataFrame):
-        if "experiment_id" not in runs.columns:
-            names = ", ".join(map(str, runs.columns[:10]))
-            raise InvalidRequest(
-                f"The table has no column 'experiment_id': take one from modelbox.experiments(). It has: {names or 'none'}."
-            )
-        return list(dict.fromkeys(runs["experiment_id"].astype(str)))
-    if isinstance(runs, str):
-        return [runs]
-    if isinstance(runs, TrackedObject):
-        return [runs.id]
-    if not isinstance(runs, Iterable):
-        raise InvalidRequest(f"runs is {type(runs).__name__} {shortened(runs, 40)}: give a table of runs, experiments or ids.")
-    return list(dict.fromkeys(run if isinstance(run, str) else run.id for run in runs))
+
+def ids_of(subjects: Subjects, column: str = "experiment_id") -> list[str]:
+    """Return the ids of what `subjects` stands for, each once; those in `column` of a table."""
+    if isinstance(subjects, pd.DataFrame):
+        if column not in subjects.columns:
+            source = "models" if column == "model_id" else "experiments"
+            names = ", ".join(map(str, subjects.columns[:10]))
+            raise InvalidRequest(f"The table has no column {column!r}: take one from modelbox.{source}(). It has: {names or 'none'}.")
+        return list(dict.fromkeys(subjects[column].astype(str)))
+    if isinstance(subjects, str):
+        return [subjects]
+    if isinstance(subjects, TrackedObject):
+        return [subjects.id]
+    if not isinstance(subjects, Iterable):
+        raise InvalidRequest(
+            f"{type(subjects).__name__} {shortened(subjects, 40)} is no table of runs or other objects, and neither objects nor ids."
+        )
+    return list(dict.fromkeys(item if isinstance(item, str) else item.id for item in subjects))
+
+
+def hosts_of(subjects: Subjects) -> list[str]:
+    """Return the ids of objects of any kind that `subjects` stands for; a table's own id is the first of its columns with ids."""
+    own = None
+    if isinstance(subjects, pd.DataFrame):
+        own = next((column for column in subjects.columns if column in _ID_COLUMNS), None)
+    return ids_of(subjects, own or "experiment_id")
 
 
 def origin(where: Where | None) -> dict[str, object]:

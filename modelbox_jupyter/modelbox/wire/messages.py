@@ -41,6 +41,7 @@ __all__ = [
     "ModelVersionCreate",
     "ModelVersionUpdate",
     "ModelsQuery",
+    "OfObjectsQuery",
     "Page",
     "PageQuery",
     "Problem",
@@ -309,6 +310,14 @@ class ModelVersionUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_field
     tags: tuple[str, ...] | UnsetType = UNSET
     experiment_id: str | UnsetType | None = UNSET
     move_tags: bool = False
+
+
+class OfObjectsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What hangs on some objects, or on any; in no order that means anything."""
+
+    objects: Annotated[str, Meta(description="Comma-separated ids of what it hangs on.")] | None = None
+    limit: Limit = 100
+    page_token: str | None = None
 
 
 # --- metadata, events, changes -----------------------------------------------------------------------------------------------------------

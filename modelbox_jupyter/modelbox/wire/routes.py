@@ -126,6 +126,9 @@ LIST_CHECKPOINTS = _read(
     m.Page[CheckpointRecord],
     "List checkpoints by epoch",
 )
+FIND_CHECKPOINTS = _read(
+    "find_checkpoints", "/checkpoints", m.OfObjectsQuery, m.Page[CheckpointRecord], "List checkpoints of many experiments"
+)
 GET_CHECKPOINT = _read("get_checkpoint", "/checkpoints/{checkpoint_id}", m.Empty, CheckpointRecord, "Get a checkpoint")
 DELETE_CHECKPOINT = _delete("delete_checkpoint", "/checkpoints/{checkpoint_id}", m.Empty, "Delete a checkpoint")
 
@@ -146,6 +149,9 @@ CREATE_MODEL_VERSION = _write(
 LIST_MODEL_VERSIONS = _read(
     "list_model_versions", "/models/{model_id}/versions", m.PageQuery, m.Page[ModelVersionRecord], "List versions, newest first"
 )
+FIND_MODEL_VERSIONS = _read(
+    "find_model_versions", "/versions", m.OfObjectsQuery, m.Page[ModelVersionRecord], "List versions of many models"
+)
 GET_MODEL_VERSION = _read("get_model_version", "/versions/{version_id}", m.Empty, ModelVersionRecord, "Get a model version")
 UPDATE_MODEL_VERSION = _write(
     "update_model_version", "PATCH", "/versions/{version_id}", m.ModelVersionUpdate, ModelVersionRecord, "Change a model version"
@@ -160,6 +166,8 @@ DELETE_METADATA = _delete("delete_metadata", "/objects/{object_id}/metadata", m.
 
 LOG_EVENT = _write("log_event", "POST", "/objects/{object_id}/events", m.EventCreate, EventRecord, "Log an event")
 LIST_EVENTS = _read("list_events", "/objects/{object_id}/events", m.EventsQuery, m.Page[EventRecord], "List events, oldest first")
+
+FIND_EVENTS = _read("find_events", "/events", m.OfObjectsQuery, m.Page[EventRecord], "List events of many objects")
 
 APPEND_METRICS: Route[m.MetricsIngestQuery, m.MetricsJson, m.AppendResult] = Route(
     "append_metrics",
@@ -197,6 +205,7 @@ SUMMARIZE_METRICS: Route[m.Empty, m.SummariesQuery, m.SeriesSummaries] = Route(
 LIST_ARTIFACTS = _read(
     "list_artifacts", "/objects/{object_id}/artifacts", m.ArtifactsQuery, m.Page[ArtifactRecord], "List artifacts by name"
 )
+FIND_ARTIFACTS = _read("find_artifacts", "/artifacts", m.OfObjectsQuery, m.Page[ArtifactRecord], "List artifacts of many objects")
 TRACK_ARTIFACTS = _write(
     "track_artifacts",
     "POST",

@@ -61,6 +61,7 @@ def test_every_object_is_created_read_listed_changed_and_deleted(client: ApiClie
     checkpoint = call("create_checkpoint", {"epoch": 3, "metrics": {"loss": "NaN"}}, experiment_id=experiment).json["item"]
     assert checkpoint["metrics"] == {"loss": "NaN"}
     assert [item["id"] for item in call("list_checkpoints", experiment_id=experiment).json["items"]] == [checkpoint["id"]]
+    assert [item["id"] for item in call("find_checkpoints", query=f"?objects={experiment}").json["items"]] == [checkpoint["id"]]
     assert call("get_checkpoint", checkpoint_id=checkpoint["id"]).json["epoch"] == 3
 
     model = call("create_model", {"name": name, "namespace": NAMESPACE, "task": "asr"}).json["item"]["id"]
@@ -71,6 +72,7 @@ def test_every_object_is_created_read_listed_changed_and_deleted(client: ApiClie
     assert call("get_model_version", version_id=version).json["tags"] == ["best"]
     assert call("update_model_version", {"tags": ["ok"]}, version_id=version).json["tags"] == ["ok"]
     assert len(call("list_model_versions", model_id=model).json["items"]) == 1
+    assert [item["id"] for item in call("find_model_versions", query=f"?objects={model}").json["items"]] == [version]
 
     document = call("update_metadata", {"metadata": {"a/b": [1, None, {"$float": "-Infinity"}]}}, object_id=experiment).json
     assert document["metadata"] == {"params.lr": 0.1, "a/b": [1, None, {"$float": "-Infinity"}]}
@@ -82,6 +84,8 @@ def test_every_object_is_created_read_listed_changed_and_deleted(client: ApiClie
     assert [item["id"] for item in call("list_events", query="?since=2020-01-01T00:00:00Z", object_id=experiment).json["items"]] == [
         event["id"]
     ]
+
+    assert [item["id"] for item in call("find_events", query=f"?objects={experiment},x").json["items"]] == [event["id"]]
 
     series = {"object_id": experiment, "key": "val/loss @1", "values": [1.5, "NaN", "Infinity"], "steps": [2, 0, 1]}
     assert call("append_metrics", {"series": [series]}, query="?client=c&batch=1").json == {"points": 3, "duplicate": False}
@@ -106,6 +110,8 @@ def test_every_object_is_created_read_listed_changed_and_deleted(client: ApiClie
     artifact = upload.json["id"]
     assert call("get_artifact", artifact_id=artifact).json["name"] == "w/é.bin"
     assert [item["id"] for item in call("list_artifacts", object_id=experiment).json["items"]] == [artifact]
+    found = {item["id"] for item in call("find_artifacts", query=f"?objects={experiment},{model}").json["items"]}
+    assert found == {artifact, tracked["id"]}
     assert client.api("GET", f"/artifacts/{artifact}/content").body == data
     call.called |= {"upload_artifact", "download_artifact"}
 
