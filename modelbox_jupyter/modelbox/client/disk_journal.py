@@ -23,6 +23,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelbox.client.appending import append
 from modelbox.client.buffer import Record, split_blocks
 from modelbox.client.journal import Batch, Tally
 from modelbox.client.ledger import BatchRange, Ledger, write_whole
@@ -134,7 +135,7 @@ class DiskJournal:
         max_bytes: int | None = None,
         segment_bytes: int = _SEGMENT_BYTES,
         batch_bytes: int = _BATCH_BYTES,
-        write: Callable[[int, bytes], int] = os.write,
+        write: Callable[[int, bytes], int] = append,
         on_sync_error: Callable[[OSError], None] = lambda error: None,
     ) -> None:
         self.client = random_id()

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from modelbox.client.appending import at_work
 from modelbox.client.journal import Batch, Journal, MemoryJournal, Tally
 from modelbox.client.notices import Notices
 from modelbox.errors import (
@@ -222,9 +223,10 @@ class Sender:
         """Send what waits now. What comes in the meantime waits for the next time, so that it makes whole batches too."""
         failures, faults = 0, 0
         target = self._journal.tally().appended
-        while not self._closed and self._handled() < target and (batch := self._journal.next_batch()) is not None:
+        while not self._closed and self._handled() < target and (batch := self._next_batch()) is not None:
             try:
-                self._transport.append_metrics(batch.blocks, client=batch.client, batch=batch.number)
+                with at_work():
+                    self._transport.append_metrics(batch.blocks, client=batch.client, batch=batch.number)
             except _LATER as error:
                 failures += 1
                 self._wait_for_better_times(failures, error)
@@ -245,6 +247,10 @@ class Sender:
                 self._notices.forget("away")
                 self._journal.acknowledge(batch)
                 self._tell_waiting()
+
+    def _next_batch(self) -> Batch | None:
+        with at_work():
+            return self._journal.next_batch()
 
     def _handled(self) -> int:
         tally = self._journal.tally()

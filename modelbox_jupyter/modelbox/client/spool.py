@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from modelbox.client.appending import append
 from modelbox.client.disk_journal import REJECTED, DiskJournal
 from modelbox.client.journal import Batch, MemoryJournal, Tally
 from modelbox.client.notices import Notices
@@ -37,7 +38,7 @@ class SpoolOptions:
 
     durability: Literal["process", "disk"] = "process"
     max_bytes: int | None = None
-    write: Callable[[int, bytes], int] = os.write
+    write: Callable[[int, bytes], int] = append
 
 
 class SpooledJournal:

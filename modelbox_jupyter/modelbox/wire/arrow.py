@@ -186,7 +186,7 @@ def _add_views(body: _Body, rows: Sequence[Buffer]) -> None:
     pieces: list[memoryview] = []
     offsets: list[int] = []
     sizes: list[int] = []
-    end = 0
+    offset = end = 0
     before: Buffer | None = None
     before_bytes: bytes | None = None
     for row in rows:
