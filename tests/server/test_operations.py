@@ -88,10 +88,10 @@ def test_every_operation_is_carried_over_the_wire_without_loss(services: Service
     assert call(routes.LIST_EVENTS, object_id=experiment.id).items == [event]
     assert call(routes.LIST_ARTIFACTS, object_id=model.id).items == [artifact]
     assert [found.id for found in call(routes.FIND_CHECKPOINTS, m.OfObjectsQuery(objects=experiment.id)).items] == [checkpoint.id]
-    assert call(routes.FIND_MODEL_VERSIONS).items == [version]
+    assert [found.tags for found in call(routes.FIND_MODEL_VERSIONS).items] == [("b",)]
     assert call(routes.FIND_EVENTS).items == [event]
     assert call(routes.FIND_ARTIFACTS, m.OfObjectsQuery(objects=f"x, {model.id}")).items == [artifact]
-    asked = m.SqlRequest(sql="select max, :x as text, null as nothing_ from metrics order by kind", parameters={"x": "NaN"})
+    asked = m.SqlRequest(sql="select max, :x as text, null as missing from metrics order by kind", parameters={"x": "NaN"})
     assert [json_from_wire(column.values) for column in call(routes.RUN_SQL, body=asked).columns] == [
         [math.inf, None],
         ["NaN", "NaN"],
