@@ -125,6 +125,12 @@ def _without_nan(value: Json) -> Json:
 
 def _is_plain(items: Collection[Json]) -> bool:
     """Tell whether no item contains others, and every float is finite."""
+    try:
+        # Numbers, and nothing else, have a sum, which one NaN or infinity among them makes one too.
+        if math.isfinite(sum(items)):
+            return True
+    except (TypeError, OverflowError):
+        pass
     types = set(map(type, items))
     if not types <= _SCALARS:
         return False
