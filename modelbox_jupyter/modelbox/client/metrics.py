@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -29,6 +30,7 @@ __all__ = ["MetricValue", "MetricsMixin", "wire_metrics"]
 
 _MAX_SETTLED_KEYS = 100_000
 _FLOATS = frozenset({float})
+_record = partial(tuple.__new__, Record)  # what calling a NamedTuple does, in half the time
 
 
 class MetricValue(NamedTuple):
@@ -111,7 +113,7 @@ class MetricsMixin:
                 self._steps = itertools.count(step + 1)
         if step > self._largest_step:
             self._largest_step = step
-        if not self._session.sender.log(Record(self._id, step, moment_us, kept)) and self._session.strict:
+        if not self._session.sender.log(_record((self._id, step, moment_us, kept))) and self._session.strict:
             raise StorageFull(
                 f"The points of step {step} were dropped: more wait {self._session.sender.kept} than may, because the store does not take "
                 "them. Bring it back, or make room for them."

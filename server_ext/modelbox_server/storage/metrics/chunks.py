@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_CHUNK_POINTS", "DamagedChunk", "PackedChunk", "opened", "packed", "packed_axis", "unpacked"]
 
-MAX_CHUNK_POINTS = 8192
+MAX_CHUNK_POINTS = 16_384
 """How many points a chunk may have: enough to make its overhead small, few enough to rewrite one."""
 
 _VERSION = 2

@@ -29,7 +29,7 @@ __all__ = ["Database"]
 _BUSY_S = 30.0
 _IDLE_READERS = 8
 _PAGE_BYTES = 8192
-_CACHE_KIB = 16_384
+_READER_CACHE_KIB, _WRITER_CACHE_KIB = 16_384, 4096
 _WAL_PAGES = 2048
 _WAL_KEPT_BYTES = 64 << 20
 _SWITCH_PAUSE_S = 0.02
@@ -90,7 +90,7 @@ class Database:
                 raise _busy(self._path)
             try:
                 if self._writer is None:
-                    self._writer = self._connect()
+                    self._writer = self._connect(_WRITER_CACHE_KIB)
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._writer
@@ -107,10 +107,10 @@ class Database:
 
     # --- connections ---------------------------------------------------------------------------------------------------------------------
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, cache_kib: int = _READER_CACHE_KIB) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
         return connection
