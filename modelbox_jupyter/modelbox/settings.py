@@ -12,6 +12,7 @@ MODELBOX_CONFIG_DIR     folder that ``modelbox_client.toml`` is looked for in, a
 MODELBOX_STATE_DIR      folder of the runtime files of standalone servers, and of journals that wait to be sent
 MODELBOX_JUPYTER_STORE  set by the Jupyter extension: folder of its store, by which the journals of its kernels are found again
 MODELBOX_SYSTEM_METRICS 0: do not log what the machine does while experiments run
+MODELBOX_PROGRESS       0: show no progress bars
 MODELBOX_PROVENANCE     0: do not keep the state of git, the packages and the command line with experiments
 ======================= ===================================================================================================
 

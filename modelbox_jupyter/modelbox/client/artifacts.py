@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from modelbox.client.files import digests_of, files_below, open_steady, save_verified, target_path
+from modelbox.client import progress
+from modelbox.client.files import digests_of, files_below, open_steady, save_verified, size_of, target_path
 from modelbox.entities.records import ArtifactRecord, ArtifactStorage, FileType
 from modelbox.errors import InvalidRequest, NoContent, NotFound, shortened
 from modelbox.wire import routes
@@ -82,16 +83,20 @@ class Artifact:
             The file is only tracked.
         """
         self._check_uploaded()
-        return save_verified(self.chunks(), target_path(self.name, path), sha256=self.record.sha256, overwrite=overwrite)
+        with progress.task(f"Downloading {self.name}", self.size_bytes):
+            return save_verified(self.chunks(), target_path(self.name, path), sha256=self.record.sha256, overwrite=overwrite)
 
     def read_bytes(self) -> bytes:
         """Return the content as one bytes object."""
-        return b"".join(self.chunks())
+        with progress.task(f"Reading {self.name}", self.size_bytes):
+            return b"".join(self.chunks())
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the content piece by piece, as it arrives."""
         self._check_uploaded()
-        yield from self._session.transport.download(self.id)
+        for chunk in self._session.transport.download(self.id):
+            progress.advance(len(chunk))
+            yield chunk
 
     def delete(self) -> None:
         """Delete the artifact; bytes that another artifact shares stay."""
@@ -184,7 +189,8 @@ class ArtifactsMixin:
         """
         kind = _file_type(file_type)
         found = list(_named_files(paths, name, recursive=recursive, follow_symlinks=follow_symlinks))
-        uploaded = [self._upload(label, path, kind, follow_symlinks=follow_symlinks) for label, path in found]
+        with progress.task(f"Uploading {_counted(found)}", sum(map(size_of, (path for _, path in found)))):
+            uploaded = [self._upload(label, path, kind, follow_symlinks=follow_symlinks) for label, path in found]
         return uploaded[0] if isinstance(paths, str | os.PathLike) and not recursive else uploaded
 
     def _upload(self, name: str, path: Path, file_type: FileType, *, follow_symlinks: bool) -> Artifact:
@@ -266,8 +272,9 @@ class ArtifactsMixin:
                 raise
         folder = Path.cwd() if path is None else Path(path).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
-        for artifact in below:
-            artifact.download(folder, overwrite=overwrite)
+        with progress.task(f"Downloading {id_or_name}", sum(artifact.size_bytes or 0 for artifact in below)):
+            for artifact in below:
+                artifact.download(folder, overwrite=overwrite)
         return folder / id_or_name
 
 
@@ -284,6 +291,10 @@ def _named_files(
             yield from ((f"{label}/{below}", file) for below, file in files_below(path, follow_symlinks=follow_symlinks))
         else:
             yield label, path
+
+
+def _counted(found: Sequence[tuple[str, Path]]) -> str:
+    return found[0][0] if len(found) == 1 else f"{len(found)} files"
 
 
 def _file_type(value: FileType | str) -> FileType:

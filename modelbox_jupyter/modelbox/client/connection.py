@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
-from modelbox.client import active
+from modelbox.client import active, progress
 from modelbox.client.catchup import CatchUp, SyncReport, send_journals
 from modelbox.client.companions import NOTHING, Wanted, wanted_by
 from modelbox.client.discovery import Where, find_store, open_store
@@ -244,14 +244,16 @@ class ModelBox:
         query = ExperimentFrameQuery(**msgspec.structs.asdict(_experiments_query(**filters)), long=long)
         pages: list[ExperimentFrame] = []
         left = limit
-        while left is None or left > 0:
-            query = msgspec.structs.replace(query, limit=MAX_PAGE if left is None else min(left, MAX_PAGE))
-            page = self._session.call(routes.FRAME_EXPERIMENTS, query=query)
-            pages.append(page)
-            if page.next_page_token is None:
-                break
-            left = None if left is None else left - len(page.experiments)
-            query = msgspec.structs.replace(query, page_token=page.next_page_token)
+        with progress.task("Reading experiments", limit, "runs") as task:
+            while left is None or left > 0:
+                query = msgspec.structs.replace(query, limit=MAX_PAGE if left is None else min(left, MAX_PAGE))
+                page = self._session.call(routes.FRAME_EXPERIMENTS, query=query)
+                pages.append(page)
+                task.advance(len(page.experiments))
+                if page.next_page_token is None:
+                    break
+                left = None if left is None else left - len(page.experiments)
+                query = msgspec.structs.replace(query, page_token=page.next_page_token)
         return joined_frames(pages)
 
     def sql(self, statement: str, parameters: Sequence[Json] | Mapping[str, Json] = ()) -> SqlResult:
@@ -369,7 +371,8 @@ class ModelBox:
             last_step=last_step,
             skip={object_id: dict(counts) for object_id, counts in (skip or {}).items()},
         )
-        return self._session.transport.read_metrics(query)
+        with progress.waiting_for_many(len(query.objects), f"Reading metrics of {len(query.objects)} runs"):
+            return self._session.transport.read_metrics(query)
 
     def changes(
         self, *, namespace: str | None = None, object_id: str | None = None, after: int = 0, limit: int | None = None

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelbox.client import progress
 from modelbox.entities.names import checked_artifact_name
 from modelbox.errors import ChecksumMismatch, Conflict, InvalidRequest, StorageFull
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Digests", "SteadyFile", "digests_of", "files_below", "open_steady", "save_verified", "target_path"]
+__all__ = ["Digests", "SteadyFile", "digests_of", "files_below", "open_steady", "save_verified", "size_of", "target_path"]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -62,7 +63,10 @@ class SteadyFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to a place."""
-        return self._file.seek(offset, whence)
+        before = self._file.tell()
+        place = self._file.seek(offset, whence)
+        progress.advance(place - before)
+        return place
 
     def tell(self) -> int:
         """Return the current place."""
@@ -73,6 +77,7 @@ class SteadyFile(io.RawIOBase):
         count = self._file.readinto(buffer) or 0
         if self._look() != self._stamp:
             raise ChecksumMismatch(f"{self._path} changed while it was read, so nothing was stored: upload it when it is complete.")
+        progress.advance(count)
         return count
 
     def close(self) -> None:
@@ -132,6 +137,14 @@ def digests_of(file: SteadyFile) -> Digests:
         size_bytes += count
     file.seek(0)
     return Digests(size_bytes, sha256.hexdigest(), md5.hexdigest())
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file; 0 where that cannot be told, which whoever opens it will say."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def files_below(folder: Path, *, follow_symlinks: bool = False) -> Iterator[tuple[str, Path]]:

@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urljoin
 
 import msgspec
 
+from modelbox.client import progress
 from modelbox.client.pool import ConnectionPool
 from modelbox.errors import (
     ChecksumMismatch,
@@ -122,7 +123,7 @@ class HttpTransport:
         headers = {"Accept": ARROW_STREAM, "Content-Type": _JSON}
         query = msgspec.structs.replace(query, list_views=True)
         with self._exchange("POST", _target(routes.READ_METRICS, None, None), wire_json.encode(query), headers) as response:
-            return blocks_from_arrow(response.read())
+            return blocks_from_arrow(_all_of(response))
 
     def upload(self, object_id: str, query: ArtifactUploadQuery, content: Content) -> ArtifactRecord:
         """Store the rest of `content` as an artifact of the object, without ever holding it in memory.
@@ -306,6 +307,19 @@ def _one_exchange(
         # A server that refuses the upload answers and hangs up without reading all of it: its reason is worth more than the broken pipe.
         return connection.getresponse()
     return connection.getresponse()
+
+
+def _all_of(response: http.client.HTTPResponse) -> bytes:
+    """Return the body of an answer, and tell of a large one how far it is."""
+    if response.length is None or response.length <= _CHUNK_BYTES:
+        return response.read()
+    pieces: list[bytes] = []
+    while piece := response.read(_CHUNK_BYTES):
+        pieces.append(piece)
+        progress.advance(len(piece))
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    return b"".join(pieces)
 
 
 def _target(route: Route[Q, B, R], path: Mapping[str, str] | None, query: object | None) -> str:
