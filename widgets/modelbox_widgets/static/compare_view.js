@@ -53,6 +53,7 @@ class CompareView {
     /** @type {number | undefined} */
     this.hovered = undefined;
     this.sending = 0;
+    this.hasMore = false;
     this.sentIds = "";
 
     el.classList.add("modelbox-widget", "modelbox-compare");
@@ -239,14 +240,17 @@ class CompareView {
   take(rows) {
     this.selected = new Set(rows);
     this.mark();
-    // A brush that is dragged changes with every move: the kernel hears of it some times per second.
-    this.sending ||= setTimeout(() => {
-      this.sending = 0;
-      this.sendSelected();
-    }, SEND_MS);
+    if (this.sending) this.hasMore = true;
+    else this.sendSelected();
   }
 
+  /** Tell the kernel: at once, and while a brush is dragged some times per second. */
   sendSelected() {
+    this.hasMore = false;
+    this.sending = setTimeout(() => {
+      this.sending = 0;
+      if (this.hasMore) this.sendSelected();
+    }, SEND_MS);
     const ids = this.ids.filter((_, row) => this.selected.has(row));
     this.sentIds = ids.join();
     this.save("selected_ids", ids);

@@ -170,7 +170,7 @@ export class Grid {
     const sample = this.order.slice(0, 60).map((row) => column.text(row, Date.now()).length);
     const isCompared = this.baseline !== undefined && column.head.group === "metric";
     const isDotted = this.colours !== undefined && column === this.columns[0];
-    const content = Math.max(0, ...sample) * 7.2 + 26 + (isCompared ? 62 : 0) + (isDotted ? 18 : 0);
+    const content = Math.max(0, ...sample) * 7.2 + 26 + (isCompared ? 74 : 0) + (isDotted ? 18 : 0);
     const width = Math.max(column.head.label.length * 7.9 + 32, content);
     return Math.round(Math.max(72, Math.min(width, column.head.kind === "text" ? 230 : 200)));
   }
@@ -210,6 +210,8 @@ export class Grid {
   // --- rows ----------------------------------------------------------------------------------------------------------------------------
 
   drawRows() {
+    // The lab takes cells out of the page while they are scrolled away, and puts them back.
+    if (this.node.clientHeight === 0 && this.drawn.size > 0) return;
     const top = this.node.scrollTop;
     const { first, end } = windowOf(top, this.node.clientHeight - HEAD_PX, ROW_PX, this.order.length);
     for (const [position, row] of this.drawn) {

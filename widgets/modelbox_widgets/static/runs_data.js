@@ -152,7 +152,7 @@ export function difference(column, row, baseline) {
   const { mode } = column.head;
   const verdict = mode === null ? "unknown" : (mode === "min") === change < 0 ? "better" : "worse";
   const size = Math.abs(change);
-  return { text: `${change > 0 ? "+" : "−"}${numberText(size < 1e6 ? Number(size.toPrecision(3)) : size)}`, verdict };
+  return { text: `${change > 0 ? "+" : "−"}${numberText(size < 1e6 ? Number(size.toPrecision(2)) : size)}`, verdict };
 }
 
 /**
