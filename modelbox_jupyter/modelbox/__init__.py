@@ -45,7 +45,10 @@ if TYPE_CHECKING:
     from modelbox.frames import sql as sql
     from modelbox.frames import views as views
     from modelbox.notebook.reports import report as report
+    from modelbox.notebook.widgets import artifact_browser as artifact_browser
+    from modelbox.notebook.widgets import event_feed as event_feed
     from modelbox.notebook.widgets import live as live
+    from modelbox.notebook.widgets import registry as registry
     from modelbox.notebook.widgets import run_table as run_table
     from modelbox_widgets.compare_view import CompareView as CompareView
 
@@ -65,11 +68,13 @@ __all__ = [
     "ModelVersion",
     "Where",
     "__version__",
+    "artifact_browser",
     "artifacts",
     "audit",
     "checkpoints",
     "connect",
     "current",
+    "event_feed",
     "events",
     "experiment",
     "experiments",
@@ -82,6 +87,7 @@ __all__ = [
     "models",
     "new_experiment",
     "new_model",
+    "registry",
     "report",
     "run_table",
     "sql",
@@ -105,11 +111,13 @@ _HOME = {
     "ModelBoxWarning": "modelbox.client.notices",
     "ModelVersion": "modelbox.client.model",
     "Where": "modelbox.client.discovery",
+    "artifact_browser": "modelbox.notebook.widgets",
     "artifacts": "modelbox.frames",
     "audit": "modelbox.frames",
     "checkpoints": "modelbox.frames",
     "connect": "modelbox.client.shared",
     "current": "modelbox.client.active",
+    "event_feed": "modelbox.notebook.widgets",
     "events": "modelbox.frames",
     "experiment": "modelbox.client.shared",
     "experiments": "modelbox.frames",
@@ -121,6 +129,7 @@ _HOME = {
     "models": "modelbox.frames",
     "new_experiment": "modelbox.client.shared",
     "new_model": "modelbox.client.shared",
+    "registry": "modelbox.notebook.widgets",
     "report": "modelbox.notebook.reports",
     "run_table": "modelbox.notebook.widgets",
     "sql": "modelbox.frames",

@@ -8,13 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from modelbox_widgets.artifact_browser import ArtifactBrowser as ArtifactBrowser
     from modelbox_widgets.charts import curves as curves
     from modelbox_widgets.compare_view import CompareView as CompareView
     from modelbox_widgets.comparison import Comparison as Comparison
     from modelbox_widgets.coordinates import parallel as parallel
+    from modelbox_widgets.event_feed import EventFeed as EventFeed
     from modelbox_widgets.explanation import importance as importance
     from modelbox_widgets.explanation import importances as importances
     from modelbox_widgets.live_chart import LiveChart as LiveChart
+    from modelbox_widgets.model_registry import ModelRegistry as ModelRegistry
     from modelbox_widgets.run_table import RunTable as RunTable
     from modelbox_widgets.statistics import stats as stats
     from modelbox_widgets.tables import best as best
@@ -27,9 +30,12 @@ if TYPE_CHECKING:
     from modelbox_widgets.trade_offs import scatter as scatter
 
 __all__ = [
+    "ArtifactBrowser",
     "CompareView",
     "Comparison",
+    "EventFeed",
     "LiveChart",
+    "ModelRegistry",
     "RunTable",
     "best",
     "curves",
@@ -47,9 +53,12 @@ __all__ = [
 ]
 
 _HOME = {
+    "ArtifactBrowser": "modelbox_widgets.artifact_browser",
     "CompareView": "modelbox_widgets.compare_view",
     "Comparison": "modelbox_widgets.comparison",
+    "EventFeed": "modelbox_widgets.event_feed",
     "LiveChart": "modelbox_widgets.live_chart",
+    "ModelRegistry": "modelbox_widgets.model_registry",
     "RunTable": "modelbox_widgets.run_table",
     "best": "modelbox_widgets.tables",
     "curves": "modelbox_widgets.charts",

@@ -13,11 +13,59 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from modelbox.client.connection import ModelBox
+    from modelbox.client.tracked import TrackedObject
     from modelbox.frames.subjects import Subjects
+    from modelbox_widgets.artifact_browser import ArtifactBrowser
+    from modelbox_widgets.event_feed import EventFeed
     from modelbox_widgets.live_chart import LiveChart
+    from modelbox_widgets.model_registry import ModelRegistry
     from modelbox_widgets.run_table import RunTable
 
-__all__ = ["live", "run_table", "table_of"]
+__all__ = ["artifact_browser", "event_feed", "live", "registry", "run_table", "table_of"]
+
+
+def artifact_browser(subject: TrackedObject, **settings: Any) -> ArtifactBrowser:
+    """Show the artifacts of an experiment, checkpoint, model or version: list, preview, download; ``.selected`` is the chosen one.
+
+    Parameters
+    ----------
+    subject
+        Whose artifacts.
+    **settings
+        Those of :class:`modelbox_widgets.ArtifactBrowser`: ``selected_id``.
+
+    Examples
+    --------
+    >>> modelbox.artifact_browser(exp)  # doctest: +SKIP
+    """
+    from modelbox_widgets.artifact_browser import ArtifactBrowser
+
+    return ArtifactBrowser(subject, **settings)
+
+
+def event_feed(
+    namespace: str | None = None, *, subject: TrackedObject | None = None, connection: ModelBox | None = None, **settings: Any
+) -> EventFeed:
+    """Show what happens in a store, newest first and live: logged events, and what is created, changed, deleted, sent and fetched.
+
+    Parameters
+    ----------
+    namespace
+        Only what happens in this namespace or below it.
+    subject
+        Only what happens to this object and what hangs on it.
+    connection
+        Where to look; the shared connection when left out.
+    **settings
+        Those of :class:`modelbox_widgets.EventFeed`: ``kinds``, ``contains``, ``following``, ``limit``.
+
+    Examples
+    --------
+    >>> modelbox.event_feed("team/vision", kinds=["event", "uploaded"])  # doctest: +SKIP
+    """
+    from modelbox_widgets.event_feed import EventFeed
+
+    return EventFeed(namespace, subject=subject, connection=connection, **settings)
 
 
 def live(runs: Subjects, metrics: str | Sequence[str] | None = None, **settings: Any) -> LiveChart:
@@ -39,6 +87,28 @@ def live(runs: Subjects, metrics: str | Sequence[str] | None = None, **settings:
     from modelbox_widgets.live_chart import LiveChart
 
     return LiveChart(runs, metrics, **settings)
+
+
+def registry(namespace: str | None = None, *, connection: ModelBox | None = None, **settings: Any) -> ModelRegistry:
+    """Show models, their versions and tags, with where each version came from; ``.selected`` is the version chosen in the page.
+
+    Parameters
+    ----------
+    namespace
+        Only models in this namespace or below it.
+    connection
+        Where to look; the shared connection when left out.
+    **settings
+        Those of :class:`modelbox_widgets.ModelRegistry`: ``selected_id``.
+
+    Examples
+    --------
+    >>> registry = modelbox.registry()                               # doctest: +SKIP
+    >>> registry.selected.download_artifact("model.joblib")          # doctest: +SKIP
+    """
+    from modelbox_widgets.model_registry import ModelRegistry
+
+    return ModelRegistry(namespace, connection=connection, **settings)
 
 
 def run_table(query: str | None = None, *, namespace: str | None = None, connection: ModelBox | None = None, **settings: Any) -> RunTable:

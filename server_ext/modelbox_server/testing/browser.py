@@ -165,6 +165,7 @@ class LabPage:
     def _change_theme(self, name: str) -> None:
         self.page.evaluate("theme => { void window.jupyterapp.commands.execute('apputils:change-theme', { theme }); }", name)
         self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=name)
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")  # it lies over the page for a moment
 
     def _note_request(self, url: str) -> None:
         parts = urlsplit(url)
