@@ -14,6 +14,8 @@ metadata                 holds
 ``environment.command``  the command line; left out in a notebook, whose cells are the program
 ``environment.host``     name of the machine
 ``environment.pid``      process id
+``environment.cpus``     processors that the machine has
+``…memory_bytes``        its memory; left out where the system does not tell
 ======================== ==============================================================================================================
 
 Values that look like secrets are masked in the command line and in the patch. All of it takes some tens of milliseconds, most of them
@@ -74,11 +76,22 @@ def environment() -> dict[str, Json]:
         "packages": dict(installed_packages()),
         "host": platform.node(),
         "pid": os.getpid(),
+        "cpus": os.cpu_count(),
     }
+    if memory_bytes := _memory_bytes():
+        found["memory_bytes"] = memory_bytes
     command = command_line(sys.orig_argv)
     if command is not None and "ipykernel" not in sys.modules:
         found["command"] = command
     return found
+
+
+def _memory_bytes() -> int:
+    """Return how much memory the machine has, without loading anything for it; 0 where that is not told."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return 0
 
 
 def command_line(arguments: Iterable[str]) -> str | None:
