@@ -65,6 +65,8 @@ class EmbeddedTransport:
         Called once by :meth:`close`; by default the services stay open.
     """
 
+    verifies = True
+
     def __init__(self, services: Services, caller: Caller | None = None, *, release: "_Lease | None" = None) -> None:
         self._services = services
         self._caller = caller or Caller(_user(), "embedded")

@@ -1,5 +1,6 @@
 """Files up and down: whole or not at all, and never anything but regular files."""
 
+import hashlib
 import os
 import socket
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from modelbox.client.artifacts import Artifact
 from modelbox.client.connection import ModelBox
 from modelbox.client.experiment import Experiment
-from modelbox.client.files import SteadyFile, save_verified
+from modelbox.client.files import SteadyFile, save_verified, verified
 from modelbox.entities.records import ArtifactStorage, FileType
 from modelbox.errors import ChecksumMismatch, Conflict, InvalidName, InvalidRequest, ModelBoxError, NoContent, NotFound
 
@@ -219,6 +220,17 @@ def test_bytes_that_are_not_those_that_were_stored_leave_no_file(tmp_path: Path)
     with pytest.raises(ChecksumMismatch):
         save_verified([b"x"], tmp_path / "a", sha256="0" * 64, overwrite=False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_last_piece_waits_until_all_is_verified(count: int) -> None:
+    pieces = [bytes([number]) * 100_000 for number in range(count)]
+    right = hashlib.sha256(b"".join(pieces)).hexdigest()
+    assert list(verified(pieces, sha256=right, name="a")) == pieces
+    seen: list[bytes] = []
+    with pytest.raises(ChecksumMismatch, match="'a' are not those that were stored"):
+        seen.extend(verified(pieces, sha256="0" * 64, name="a"))
+    assert seen == pieces[:-1]
 
 
 def test_a_download_that_breaks_leaves_no_file(tmp_path: Path) -> None:

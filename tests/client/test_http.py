@@ -131,6 +131,25 @@ def test_a_download_that_is_cut_short_is_an_error() -> None:
         list(HttpTransport(address).download("0" * 40))
 
 
+def test_a_download_goes_on_where_its_connection_broke() -> None:
+    data = bytes(range(256)) * 20_000
+
+    def cut(connection: socket.socket, requests: list[bytes]) -> None:
+        _request(connection, requests)
+        connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data[:3_000_000])
+
+    def rest(connection: socket.socket, requests: list[bytes]) -> None:
+        _request(connection, requests)
+        start = int(requests[-1].partition(b"Range: bytes=")[2].partition(b"-")[0])
+        head = f"HTTP/1.1 206 Partial Content\r\nContent-Length: {len(data) - start}\r\n\r\n"
+        connection.sendall(head.encode() + data[start:])
+
+    with scripted(cut, rest) as (address, requests):
+        assert b"".join(HttpTransport(address).download("0" * 40)) == data
+    assert b"Range" not in requests[0]
+    assert b"Range: bytes=3000000-\r\n" in requests[1]
+
+
 def test_a_server_that_says_nothing_is_not_waited_for_forever() -> None:
     def silent(connection: socket.socket, requests: list[bytes]) -> None:
         _request(connection, requests)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from modelbox.client import progress
-from modelbox.client.files import digests_of, files_below, open_steady, save_verified, size_of, target_path
+from modelbox.client.files import digests_of, files_below, open_steady, save_verified, size_of, target_path, verified
 from modelbox.entities.records import ArtifactRecord, ArtifactStorage, FileType
 from modelbox.errors import InvalidRequest, NoContent, NotFound, shortened
 from modelbox.wire import routes
@@ -83,8 +83,9 @@ class Artifact:
             The file is only tracked.
         """
         self._check_uploaded()
+        sha256 = "" if self._session.transport.verifies else self.record.sha256
         with progress.task(f"Downloading {self.name}", self.size_bytes):
-            return save_verified(self.chunks(), target_path(self.name, path), sha256=self.record.sha256, overwrite=overwrite)
+            return save_verified(self._arriving(), target_path(self.name, path), sha256=sha256, overwrite=overwrite)
 
     def read_bytes(self) -> bytes:
         """Return the content as one bytes object."""
@@ -92,8 +93,22 @@ class Artifact:
             return b"".join(self.chunks())
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the content piece by piece, as it arrives."""
+        """Yield the content piece by piece, as it arrives; the last piece only when all of it is known to be what was stored.
+
+        Raises
+        ------
+        ChecksumMismatch
+            It is not.
+        NoContent
+            The file is only tracked.
+        """
         self._check_uploaded()
+        if self._session.transport.verifies:
+            yield from self._arriving()
+        else:
+            yield from verified(self._arriving(), sha256=self.record.sha256, name=self.name)
+
+    def _arriving(self) -> Iterator[bytes]:
         for chunk in self._session.transport.download(self.id):
             progress.advance(len(chunk))
             yield chunk

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from modelbox.client import progress
 from modelbox.entities.names import checked_artifact_name
-from modelbox.errors import ChecksumMismatch, Conflict, InvalidRequest, StorageFull
+from modelbox.errors import ChecksumMismatch, Conflict, InvalidRequest, StorageFull, shortened
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Digests", "SteadyFile", "digests_of", "files_below", "open_steady", "save_verified", "size_of", "target_path"]
+__all__ = ["Digests", "SteadyFile", "digests_of", "files_below", "open_steady", "save_verified", "size_of", "target_path", "verified"]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -187,6 +187,31 @@ def target_path(name: str, path: str | os.PathLike[str] | None) -> Path:
     return target
 
 
+def verified(chunks: Iterable[bytes], *, sha256: str, name: str) -> Iterator[bytes]:
+    """Yield `chunks`, but hold the last one back until the digest of all is right; each is hashed while the one before is put to use.
+
+    Raises
+    ------
+    ChecksumMismatch
+        It is not right.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # only who downloads waits for it
+
+    digest = hashlib.sha256()
+    held: bytes | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="modelbox-digest") as helper:
+        for chunk in chunks:
+            hashing = helper.submit(digest.update, chunk)
+            if held is not None:
+                yield held
+            hashing.result()
+            held = chunk
+    if digest.hexdigest() != sha256:
+        raise ChecksumMismatch(f"The bytes that arrived for {shortened(name)} are not those that were stored: nothing was kept, try again.")
+    if held is not None:
+        yield held
+
+
 def save_verified(chunks: Iterable[bytes], target: Path, *, sha256: str, overwrite: bool) -> Path:
     """Write `chunks` to `target` and return it; a file appears there only whole and verified.
 
@@ -195,7 +220,7 @@ def save_verified(chunks: Iterable[bytes], target: Path, *, sha256: str, overwri
     Conflict
         `target` exists, and `overwrite` is false.
     ChecksumMismatch
-        The bytes are not those that `sha256` names; nothing is left behind.
+        The bytes are not those that `sha256` names (left empty: somebody else has verified them); nothing is left behind.
     StorageFull
         No space is left; nothing is left behind.
     """
@@ -208,19 +233,15 @@ def save_verified(chunks: Iterable[bytes], target: Path, *, sha256: str, overwri
     except OSError as error:
         raise InvalidRequest(f"{target} cannot be written: {error.strerror}.", field="path") from error
     try:
-        digest = hashlib.sha256()
         try:
             with os.fdopen(descriptor, "wb") as file:
-                for chunk in chunks:
-                    digest.update(chunk)
+                for chunk in verified(chunks, sha256=sha256, name=target.name) if sha256 else chunks:
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             kind = StorageFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else InvalidRequest
             raise kind(f"{target} could not be written: {error.strerror}. Nothing was left behind.") from error
-        if sha256 and digest.hexdigest() != sha256:
-            raise ChecksumMismatch(f"The bytes that arrived for {target.name} are not those that were stored: nothing was kept, try again.")
         _move(part, target, overwrite=overwrite)
     finally:
         with contextlib.suppress(FileNotFoundError):

@@ -87,6 +87,8 @@ class HttpTransport:
         How long to wait for a connection, and for each next piece of an answer.
     """
 
+    verifies = False
+
     def __init__(
         self, address: ServerAddress, token: str | None = None, *, connect_timeout_s: float = 5.0, answer_timeout_s: float = 60.0
     ) -> None:
@@ -145,9 +147,21 @@ class HttpTransport:
             return wire_json.decode_trusted(response.read(), routes.UPLOAD_ARTIFACT.response)
 
     def download(self, artifact_id: str, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes of an artifact from `start` up to `stop`."""
-        if stop is not None and stop <= start:
-            return
+        """Yield the bytes of an artifact from `start` up to `stop`; where a connection breaks in between, another goes on from there."""
+        while stop is None or start < stop:
+            came = start
+            try:
+                for chunk in self._download_from(start, stop, artifact_id):
+                    start += len(chunk)
+                    yield chunk
+            except ServerUnreachable:
+                # The content behind an id never changes, so the rest of it fits what has come; without any progress it is no use.
+                if start == came:
+                    raise
+            else:
+                return
+
+    def _download_from(self, start: int, stop: int | None, artifact_id: str) -> Iterator[bytes]:
         ranged = start > 0 or stop is not None
         headers = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"} if ranged else {}
         target = _target(routes.DOWNLOAD_ARTIFACT, {"artifact_id": artifact_id}, None)

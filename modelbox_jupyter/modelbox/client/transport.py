@@ -42,7 +42,15 @@ class Content(Protocol):
 
 
 class Transport(Protocol):
-    """Carries calls to a store. Safe to use from several threads at once, and in a forked child."""
+    """Carries calls to a store. Safe to use from several threads at once, and in a forked child.
+
+    Attributes
+    ----------
+    verifies
+        Whether a download of the whole content was checked against its digest before its last bytes are handed out.
+    """
+
+    verifies: bool
 
     def call(self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None) -> R:
         """Carry out a JSON route and return its answer.
@@ -72,7 +80,7 @@ class Transport(Protocol):
         ...
 
     def download(self, artifact_id: str, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes of an artifact from `start` up to `stop`."""
+        """Yield the bytes of an artifact from `start` up to `stop`; where a connection breaks in between, another goes on from there."""
         ...
 
     def close(self) -> None:

@@ -45,6 +45,7 @@ class _Owning:
     def __init__(self, transport: Transport, close_store: Callable[[], None]) -> None:
         self._close_store = close_store
         self._transport = transport
+        self.verifies = transport.verifies
         self.call = transport.call
         self.append_metrics = transport.append_metrics
         self.read_metrics = transport.read_metrics

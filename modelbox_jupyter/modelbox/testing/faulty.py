@@ -46,6 +46,7 @@ class FaultyTransport:
 
     def __init__(self, inner: Transport) -> None:
         self._inner = inner
+        self.verifies = inner.verifies
         self.away: ModelBoxError | None = None
         self.next_errors: deque[ModelBoxError] = deque()
         self.lose_answers: deque[ModelBoxError] = deque()
