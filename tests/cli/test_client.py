@@ -156,6 +156,23 @@ def test_the_query_language_is_that_of_the_notebook(shell: Shell) -> None:
     assert shell.run("query", "params.lr > 9", code=5) == "modelbox: The query finds no experiment.\n"
 
 
+def test_a_query_chooses_columns_and_sql_selects(shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with modelbox.ModelBox(shell.store) as box:
+        for lr in (0.1, 0.2):
+            with box.start("=demo", params={"lr": lr}) as run:
+                run.log(loss=lr if lr < 0.15 else float("inf"))
+    shown = shell.csv("query", "order by params.lr show name, metrics.loss.first")
+    assert [list(row) for row in shown] == [["experiment_id", "name", "metrics.loss.first"]] * 2
+    assert [row["name"] for row in shown] == ["'=demo", "'=demo"]
+    statement = "select name, max from experiments join metrics on object_id = experiment_id order by max"
+    assert shell.json("sql", statement) == [{"name": "=demo", "max": 0.1}, {"name": "=demo", "max": "Infinity"}]
+    assert "Did you mean 'experiments'?" in shell.run("sql", "select * from experimints", code=2)
+    monkeypatch.setenv("MODELBOX_API_ADDR", str(shell.store))
+    for words in (["sql", "select count(*) as n from experiments"], ["query", "params.lr = 0.1 show name"]):
+        assert main([*words, "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)) == 1
+
+
 def test_changes_are_watched_as_they_happen(shell: Shell) -> None:
     shell.run("experiments", "create", "--name", "before", "--namespace", "w")
     with modelbox.ModelBox(shell.store) as box:

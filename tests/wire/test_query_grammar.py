@@ -11,7 +11,7 @@ from modelbox.entities.times import to_us
 from modelbox.wire.query.ast import All, Compare, MetadataField, MetricField, OneOf, RecordField, Term
 from modelbox.wire.query.evaluate import Facts, decide, series_by_key
 from modelbox.wire.query.ordering import in_order, sortable
-from modelbox.wire.query.parser import parse, unlimited
+from modelbox.wire.query.parser import parse
 
 CREATED = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NOW_US = to_us(CREATED + timedelta(days=3))
@@ -239,18 +239,3 @@ def test_clauses_come_in_any_order() -> None:
     one = parse("name = a order by id limit 3 show name")
     assert one == parse("name = a show name limit 3 order by id") == parse("name = a LIMIT 3 SHOW name ORDER BY id")
     assert parse("show name").where is None
-
-
-@pytest.mark.parametrize(
-    ("query", "rest", "limit"),
-    [
-        ("", "", None),
-        ("name = 'limit 3'", "name = 'limit 3'", None),
-        ("name = a limit 5", "name = a", 5),
-        ("limit 5", "", 5),
-        ("params.limit = 2 limit 7 order by metrics.limit", "params.limit = 2 order by metrics.limit", 7),
-    ],
-)
-def test_a_query_can_be_asked_for_without_its_limit(query: str, rest: str, limit: int | None) -> None:
-    text, found = unlimited(query)
-    assert (parse(text), found) == (parse(rest), limit)

@@ -20,16 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+# Commands of the client that stand here as well.
+_SHORT = {"query": "list the experiments for which a query holds", "sql": "print what an SQL statement selects; it can only read"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if words[:1] == ["client"]:
+        if words[:1] == ["client"] or set(words[:1]) & _SHORT.keys():
             # Click is not loaded for the others.
             from modelbox.cli.client.command import run_client
 
-            return run_client(words[1:])
+            return run_client(words[1:] if words[0] == "client" else words)
         options = _parser().parse_args(words)
         match options.command:
             case "status":
@@ -59,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", help="check this installation")
     add_sync(commands)
     add_server(commands)
+    for name, what in _SHORT.items():
+        commands.add_parser(name, help=what)
     commands.add_parser("client", help="log, list, query and compare experiments from a shell")
     return parser
 

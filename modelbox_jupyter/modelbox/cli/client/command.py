@@ -8,7 +8,7 @@ import click
 
 from modelbox.cli.client.base import Session
 from modelbox.cli.client.config import init_config
-from modelbox.cli.client.contents import artifacts, cluster_members, events, metrics, query, watch
+from modelbox.cli.client.contents import artifacts, cluster_members, events, metrics, query, sql, watch
 from modelbox.cli.client.objects import checkpoints, experiments, models, versions
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def client(context: click.Context, address: str | None) -> None:
     context.obj = Session(address)
 
 
-for _command in (init_config, experiments, checkpoints, models, versions, artifacts, metrics, events, watch, cluster_members, query):
+for _command in (init_config, experiments, checkpoints, models, versions, artifacts, metrics, events, watch, cluster_members, query, sql):
     client.add_command(_command)
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from modelbox.cli.client.base import Session, example, formats, pass_session
 from modelbox.entities.times import from_us
+from modelbox.entities.values import json_from_wire
 from modelbox.errors import NotFound, ServerUnreachable, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from modelbox.client.artifacts import Artifact
     from modelbox.entities.records import ChangeEvent, Json
 
-__all__ = ["artifacts", "cluster_members", "events", "metrics", "query", "watch"]
+__all__ = ["artifacts", "cluster_members", "events", "metrics", "query", "sql", "watch"]
 
 _ARTIFACT = ("artifact_id", "name", "storage", "file_type", "size_bytes", "checksum", "uri")
 _WATCH_EVERY_S = 0.5
@@ -167,3 +168,14 @@ def query(session: Session, printer: Printer, text: str) -> None:
         raise NotFound("The query finds no experiment.")
     table = frame.astype(object).where(frame.notna(), None)
     printer.rows([str(name) for name in table.columns], table.itertuples(index=False, name=None))
+
+
+@click.command(epilog=example('sql "select name, status from experiments order by created_at desc limit 5"'))
+@click.argument("statement")
+@formats
+@pass_session
+def sql(session: Session, printer: Printer, statement: str) -> None:
+    """Print what an SQL statement selects from the views; it can only read."""
+    columns = session.box.sql(statement).columns
+    values = [[json_from_wire(value) for value in column.values] for column in columns]
+    printer.rows([column.name for column in columns], zip(*values, strict=True), empty="The statement selects no rows.")
