@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["VIEWS", "View"]
+__all__ = ["VIEWS", "View", "views_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,3 +176,9 @@ _VIEWS = (
 
 VIEWS: Mapping[str, View] = MappingProxyType({view.name: view for view in _VIEWS})
 """Every view, by name."""
+
+
+def views_table() -> str:
+    """Return the views as a table in Markdown."""
+    rows = [f"| `{view.name}` | {view.summary} | {', '.join(f'`{column}`' for column in view.columns)} |" for view in VIEWS.values()]
+    return "\n".join(["| view | has | columns |", "|---|---|---|", *rows]) + "\n"
