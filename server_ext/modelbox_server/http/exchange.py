@@ -45,6 +45,9 @@ _SLICE_BYTES = 256 * 1024
 _DISCARD_BYTES = 4 * 1024 * 1024
 """Bodies up to this size are read to their end and dropped when the request is refused; the connection stays usable."""
 
+_STALL_S = 60.0
+"""How long the next bytes of a body may take. Whoever went silent in the middle of one holds an open upload, its file and its buffers."""
+
 _LINGER_S = 2.0
 """How long the rest of a greater body is dropped after its refusal was sent. Closing at once would reset the connection, and the sender
 would see that in place of the answer."""
@@ -101,6 +104,7 @@ class ExchangeHandler(web.RequestHandler):
         self._sending = False
         self._answering = False
         self._linger_until_s = float("inf")
+        self._stalling: asyncio.TimerHandle | None = None
         face.begin(self.request_id)
 
     @property
@@ -116,6 +120,8 @@ class ExchangeHandler(web.RequestHandler):
             await self._admit()
         except (ModelBoxError, web.HTTPError) as error:
             self._refuse(error)
+        if self._declared_bytes:
+            self._wait_for_body()
 
     async def _admit(self) -> None:
         gate = self.face.gate
@@ -163,6 +169,13 @@ class ExchangeHandler(web.RequestHandler):
 
     async def data_received(self, chunk: bytes) -> None:
         """Pass a piece of the body on, or drop it when the request was refused."""
+        self._stop_waiting()
+        try:
+            await self._take(chunk)
+        finally:
+            self._wait_for_body()
+
+    async def _take(self, chunk: bytes) -> None:
         self._received_bytes += len(chunk)
         if self._sending:
             if time.monotonic() > self._linger_until_s:
@@ -175,6 +188,21 @@ class ExchangeHandler(web.RequestHandler):
             await self._exchange.receive(chunk)
         except ModelBoxError as error:
             self._refuse(error)
+
+    def _wait_for_body(self) -> None:
+        if not self._finished:
+            self._stalling = asyncio.get_running_loop().call_later(_STALL_S, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._stalling is not None:
+            self._stalling.cancel()
+
+    def _give_up(self) -> None:
+        """Hang up on a sender who went silent: an answer would say that the request was wrong, and keep it from being sent again."""
+        log.info("Request %s ended: no more of its body came for %g s.", self.request_id, _STALL_S)
+        stream = self._connection.stream
+        if stream is not None:
+            stream.close()
 
     def _refuse(self, error: ModelBoxError | web.HTTPError) -> None:
         """Answer with `error`, now or after the rest of a small body has been dropped."""
@@ -198,6 +226,7 @@ class ExchangeHandler(web.RequestHandler):
     # --- answer --------------------------------------------------------------------------------------------------------------------------
 
     async def _answer(self, **_path: str) -> None:
+        self._stop_waiting()
         if self._sending:
             self._end_lingering()
         elif self._refusal is not None:
@@ -225,12 +254,14 @@ class ExchangeHandler(web.RequestHandler):
 
     def on_connection_close(self) -> None:
         """Drop what a caller left behind who went away in the middle of the body."""
+        self._stop_waiting()
         self.face.end(self.request_id)
         if not self._answering:
             self._abandon()
 
     def on_finish(self) -> None:
         """Note that the request is over."""
+        self._stop_waiting()
         self.face.end(self.request_id)
 
     def _abandon(self) -> None:

@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -15,6 +16,8 @@ import pytest
 
 from modelbox_server.testing.api_client import Answer, ApiClient
 from modelbox_server.testing.jupyter_process import JupyterProcess, jupyter_process
+from modelbox_server.testing.live_server import live_server
+from modelbox_server.wiring import local_services
 
 DATA = bytes(range(256)) * 40
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
@@ -259,6 +262,30 @@ def test_half_an_upload_leaves_nothing(process: JupyterProcess, own: ApiClient, 
         time.sleep(0.05)
     assert files_below(store) == before
     assert own.api("GET", f"/objects/{experiment}/artifacts").json["items"] == []
+
+
+@pytest.mark.parametrize("path", ["/objects/OBJECT/artifacts?name=stalled", "/metrics"])
+def test_a_sender_who_goes_silent_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Neither a file nor a buffer waits for the rest; the request may be sent again, so it is not called wrong."""
+    monkeypatch.setattr("modelbox_server.http.exchange._STALL_S", 0.5)
+    with live_server(partial(local_services, tmp_path)) as server:
+        own = ApiClient(server.url, server.headers)
+        where = "/api/v1" + path.replace("OBJECT", own.create_experiment(str(uuid.uuid4())))
+        before = files_below(tmp_path / "blobs")
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection.putrequest("PUT" if "artifacts" in path else "POST", where)
+        media = "application/vnd.apache.arrow.stream"
+        for name, value in {**own.headers, "Content-Length": "10000000", "Content-Type": media}.items():
+            connection.putheader(name, value)
+        connection.endheaders(b"x" * 700_000)
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+            connection.getresponse()
+        connection.close()
+        until_s = time.monotonic() + 10
+        while files_below(tmp_path / "blobs") != before and time.monotonic() < until_s:
+            time.sleep(0.05)
+        assert files_below(tmp_path / "blobs") == before
+        assert own.api("GET", "/info").status == 200
 
 
 def test_a_reader_who_goes_away_leaves_no_open_file(process: JupyterProcess, own: ApiClient) -> None:
