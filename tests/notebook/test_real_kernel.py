@@ -1,14 +1,18 @@
 """The notebooks, and the live chart, in kernels of a real Jupyter server with the extension."""
 
 import json
+import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 
 from modelbox.entities.records import Json
+from modelbox_server.testing.browser import SCREENSHOTS_VARIABLE
 from modelbox_server.testing.jupyter_process import JupyterProcess, jupyter_process
 from modelbox_server.testing.kernel import CellFailed, ServerKernel, server_kernel
 from modelbox_widgets.live_spec import VEGALITE
@@ -49,6 +53,33 @@ def test_a_notebook_runs_from_top_to_bottom(kernel: ServerKernel, server: Jupyte
     assert server.token not in json.dumps(outputs)
     kernel_token = kernel.run("import os; print(os.environ['MODELBOX_JUPYTER_TOKEN'])")[0]["text"].strip()
     assert kernel_token not in json.dumps(outputs)
+    for cell in notebook.cells:
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [nbformat.from_dict(output) for output in outputs[cell["id"]]]
+    nothing_is_lost_without_scripts(notebook, path.stem)
+
+
+def nothing_is_lost_without_scripts(notebook: Json, name: str) -> None:
+    """Convert an executed notebook to HTML: every chart is a picture or a drawing there, with words, and every table a table.
+
+    Only HTML, pictures and text count; scripts are taken out, as by a browser that runs none.
+    """
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    folder = os.environ.get(SCREENSHOTS_VARIABLE)
+    if folder:
+        (Path(folder) / f"{name}.html").write_text(html, encoding="utf-8")
+    still = re.sub(r"<script\b.*?</script>", "", html, flags=re.DOTALL)
+    cells = dict(re.findall(r'<div[^>]*\bid="cell-id=([^"]+)"(.*?)(?=<div[^>]*\bid="cell-id=|</main>)', still, re.DOTALL))
+    for cell in notebook.cells:
+        shown = cells[cell["id"]]
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if VEGALITE in data:
+                assert "data:image/png;base64," in shown or "<svg" in shown, cell["source"]
+            if "<table" in data.get("text/html", ""):
+                assert "<table" in shown, cell["source"]
+            if data:
+                assert re.sub(r"<[^>]+>", "", shown).strip() or "<img" in shown
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
