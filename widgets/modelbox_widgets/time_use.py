@@ -155,7 +155,7 @@ def _bars(bars: Rows, marks: Rows, colour: alt.Color, x: str, unit: str, count: 
         "kind:N",
         title=None,
         scale=alt.Scale(domain=["event", "checkpoint"], range=["circle", "diamond"]),
-        legend=alt.Legend(orient="top", symbolStrokeColor=INK, symbolFillColor="white", symbolSize=60) if marks else None,
+        legend=alt.Legend(orient="top", symbolStrokeColor=INK, symbolFillColor=INK, symbolSize=60) if marks else None,
     )
     ticks = (
         chart_of(marks)
