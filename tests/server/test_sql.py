@@ -6,11 +6,12 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from modelbox.entities.records import FileType, Json
-from modelbox.errors import InvalidQuery, RateLimited, TooLarge
+from modelbox.errors import InvalidQuery, RateLimited, StorageUnavailable, TooLarge
 from modelbox.wire.messages import (
     ChangesQuery,
     CheckpointCreate,
@@ -29,7 +30,7 @@ from modelbox_server.service.context import Caller
 from modelbox_server.service.sql import SqlService
 from modelbox_server.storage.views import database
 from modelbox_server.testing.samples import METRIC, NAMESPACE, float_block, text_block
-from modelbox_server.wiring import Services
+from modelbox_server.wiring import Services, local_services
 
 HOSTILE = ["a'b", 'a"b', "'; drop view experiments; --", "=cmd", "</script>", "日本語", "%_", "x" * 500]
 
@@ -205,6 +206,7 @@ REFUSED = {
     "explain select * from experiments": "begins with SELECT",
     "": "begins with SELECT",
     "select x'00ff'": "has bytes: select hex",
+    "select cast(x'ff' as text)": "SQLite does not take this statement",
     "select 'a' || char(0) || :x": "parameter|binding|number of bindings",
 }
 
@@ -310,6 +312,26 @@ def test_a_writer_in_the_middle_of_a_transaction_holds_nothing_up(services: Serv
             assert found == [{"name": ["before", "gone"]}]
     reader.join(60)
     assert found == [{"name": ["before", "gone"]}]
+
+
+@pytest.mark.parametrize("call", ["'x', 'y', 0, 0", "1, 2, 3, 4", "'x', 'y', 9, 0", "'x', 'y', 'z', null", "'x', 'y', 0, 1.5"])
+def test_the_function_behind_a_view_takes_anything(services: Services, call: str) -> None:
+    assert ask(services, f"select modelbox_first({call}) as value") == {"value": [None]}
+
+
+def test_a_damaged_file_is_no_mistake_of_the_statement(tmp_path: Path, caller: Caller) -> None:
+    services = local_services(tmp_path / "store")
+    path = tmp_path / "store" / "modelbox.db"
+    for number in range(200):
+        services.experiments.create(caller, ExperimentCreate(name=f"run {number}"))
+    with sqlite3.connect(path) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
+    connection.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    with pytest.raises(StorageUnavailable, match="cannot be read now"):
+        ask(services, "select * from experiments")
+    services.close()
 
 
 def test_what_goes_wrong_in_a_store_is_said_as_it_is(services: Services, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from modelbox.entities.records import Json
-from modelbox.errors import InvalidQuery, ModelBoxError, RateLimited, TooLarge, nearest, shortened
+from modelbox.errors import InvalidQuery, ModelBoxError, RateLimited, StorageUnavailable, TooLarge, nearest, shortened
 from modelbox.wire.messages import SqlColumn, SqlRequest, SqlResult
 from modelbox.wire.views import VIEWS
 from modelbox_server.service.context import Caller
@@ -35,6 +35,12 @@ _TIME_LIMIT_S: Final = 30.0
 _INTERRUPT_S: Final = 0.02
 _AT_ONCE: Final = 2
 _FETCHED_ROWS: Final = 1_000
+_STORAGE_ERRORS: Final = frozenset(
+    {
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR),
+        *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB),
+    }
+)
 _UNKNOWN = re.compile(r"no such (table|column|function): (?:\w+\.)?(.+)", re.DOTALL)
 
 
@@ -83,6 +89,8 @@ class SqlService:
                         raise InvalidQuery(
                             f"This statement took longer than {limit} and was ended: narrow it, or join on ids.", field="sql", limit=limit
                         ) from error
+                    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _STORAGE_ERRORS:
+                        raise StorageUnavailable(f"The storage cannot be read now ({error}): try again.", retry_after_s=1) from error
                     raise _explained(error, statement, views.guard.refused) from error
         finally:
             self._places.release()

@@ -66,13 +66,15 @@ class ViewDatabase:
         sqlite3.Error
             The guard refused it, or SQLite could not carry it out.
         """
-        self._connection.set_authorizer(self.guard)
         if self._copied:
+            self._connection.set_authorizer(self.guard)
             # Compiling tells which tables are needed, and whether the guard lets the statement through at all.
             self._connection.execute(f"EXPLAIN {statement}", cast("list[str]", parameters))
             self._connection.set_authorizer(None)
             self._fill(self.guard.tables)
-            self._connection.set_authorizer(self.guard)
+        # The guard lets no statement take this back.
+        self._connection.execute("PRAGMA query_only = ON")
+        self._connection.set_authorizer(self.guard)
         return self._connection.execute(statement, cast("list[str]", parameters))
 
     def interrupt(self) -> None:
@@ -100,11 +102,13 @@ class ViewDatabase:
     def _insert(self, table: str, width: int, rows: Iterator[tuple[object, ...]]) -> None:
         self._connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", cast("Iterator[tuple[str]]", rows))
 
-    def _first(self, object_id: str, key: str, kind: int, step: int) -> float | str | None:
-        """Return the first value of a series, whose least step is `step`."""
+    def _first(self, object_id: object, key: object, kind: object, step: object) -> float | str | None:
+        """Return the first value of a series, whose least step is `step`; a statement may also call it with anything else."""
+        if not (isinstance(object_id, str) and isinstance(key, str) and isinstance(step, int) and kind in range(len(_KINDS))):
+            return None
         try:
             blocks = self._metrics.read([object_id], [key], steps=(step, step))
-            values = next((block.values for block in blocks if block.kind is _KINDS[kind]), ())
+            values = next((block.values for block in blocks if block.kind is _KINDS[cast("int", kind)]), ())
             value = cast("list[float | str | bytes]", values)[0] if len(cast("list[object]", values)) else None
         except Exception as error:  # SQLite would only say that a function failed
             self._failure = error
