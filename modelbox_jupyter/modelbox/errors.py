@@ -15,6 +15,7 @@
     ├── NotFound                   404  NOT_FOUND            exit 5
     ├── MethodNotAllowed           405  UNIMPLEMENTED        exit 2
     ├── Conflict                   409  ALREADY_EXISTS       exit 6
+    │   ├── AlreadyDone            409
     │   ├── BatchConflict          409
     │   ├── TagTaken               409
     │   └── NoContent              409  FAILED_PRECONDITION
@@ -39,6 +40,7 @@ from difflib import get_close_matches
 from typing import ClassVar
 
 __all__ = [
+    "AlreadyDone",
     "BatchConflict",
     "BlobMissing",
     "ChecksumMismatch",
@@ -229,10 +231,35 @@ class Conflict(ModelBoxError):
 
 
 class BatchConflict(Conflict):
-    """A batch number came again with other content; nothing was written."""
+    """A batch number came again with other content; nothing was written.
+
+    Parameters
+    ----------
+    stored_points
+        How many points are stored under the number.
+    """
 
     code = "batch_conflict"
     title = "Batch number already used"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        limit: str | None = None,
+        retry_after_s: float | None = None,
+        stored_points: int = 0,
+    ) -> None:
+        super().__init__(detail, field=field, limit=limit, retry_after_s=retry_after_s)
+        self.stored_points = stored_points
+
+
+class AlreadyDone(Conflict):
+    """A call with this idempotency key was carried out before; nothing was done now."""
+
+    code = "already_done"
+    title = "Already done"
 
 
 class TagTaken(Conflict):

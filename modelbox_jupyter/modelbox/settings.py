@@ -11,6 +11,8 @@ MODELBOX_DATA_DIR       folder of the local store, which scripts and the Jupyter
 MODELBOX_CONFIG_DIR     folder that ``modelbox_client.toml`` is looked for in, after the current one
 MODELBOX_STATE_DIR      folder of the runtime files of standalone servers, and of journals that wait to be sent
 MODELBOX_JUPYTER_STORE  set by the Jupyter extension: folder of its store, by which the journals of its kernels are found again
+MODELBOX_MODE           offline: write journals only, and never look for a store; online otherwise
+MODELBOX_EXPERIMENT_ID  id of the experiment that start() continues, so that many processes log to one; 40 hex digits
 MODELBOX_SYSTEM_METRICS 0: do not log what the machine does while experiments run
 MODELBOX_PROGRESS       0: show no progress bars
 MODELBOX_PROVENANCE     0: do not keep the state of git, the packages and the command line with experiments

@@ -143,7 +143,10 @@ def test_the_end_of_a_process_says_that_points_are_kept_not_lost(tmp_path: Path)
         """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), tmp_path / "spool"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
-    assert f"1000 points did not reach the store before the process ended; they are kept in {tmp_path / 'spool'}" in done.stderr
+    assert (
+        f"1000 points and 2 creations and notes did not reach the store before the process ended; they are kept in {tmp_path / 'spool'}"
+        in done.stderr
+    )
     assert "lost" not in done.stderr
     assert len(list(journals_in(tmp_path / "spool"))) == 1
 

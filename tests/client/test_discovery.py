@@ -101,7 +101,7 @@ def test_the_environment_wins_over_jupyter(home: Path, url: str, monkeypatch: py
 def test_a_named_server_that_is_away_is_never_replaced_by_another_store(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELBOX_API_ADDR", "127.0.0.1:9")
     with pytest.raises(modelbox.ModelBoxError, match=r"127\.0\.0\.1:9"):
-        modelbox.ModelBox().start("x")
+        modelbox.ModelBox().experiments()
 
 
 def test_jupyter_is_found_by_what_its_extension_left_in_the_environment(home: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

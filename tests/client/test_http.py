@@ -231,7 +231,7 @@ def test_the_path_prefix_and_the_names_in_it_are_escaped_once() -> None:
 @pytest.mark.parametrize(("address", "words"), [("127.0.0.1:9", "Connection refused"), ("no-such-host.invalid:80", "not known")])
 def test_a_server_that_is_not_there_is_one_sentence(address: str, words: str) -> None:
     with pytest.raises(ServerUnreachable, match=words) as caught:
-        ModelBox(address).start("x")
+        ModelBox(address).experiments()
     assert address.partition(":")[0] in caught.value.detail
 
 
@@ -285,7 +285,7 @@ def test_what_answers_without_being_ours_is_no_modelbox() -> None:
 
 def test_without_a_token_the_server_says_so() -> None:
     with live_server() as server, pytest.raises(Unauthenticated):
-        ModelBox(server.url, token="wrong").start("x")
+        ModelBox(server.url, token="wrong").experiments()
 
 
 def test_a_forked_child_does_not_use_the_connections_of_its_parent() -> None:

@@ -334,5 +334,8 @@ def test_an_outage_after_the_start_does_not_reach_training(caplog: pytest.LogCap
         hold.set()
         assert run._companions is not None
         run._companions.end()
+        assert not run.flush(0.5)
+        assert "The server is away." in caplog.text
         faulty[0].away = None
-    assert "are not kept: The server is away." in caplog.text
+        assert run.flush(10)
+        assert run.metadata()

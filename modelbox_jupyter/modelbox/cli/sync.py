@@ -1,9 +1,10 @@
-"""``modelbox sync``: send what processes that have ended left in their journals."""
+"""``modelbox sync``: send what other processes left in their journals, or still write to them without sending it."""
 
 from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelbox.errors import NotFound, ServerUnreachable
@@ -21,11 +22,22 @@ _WATCH_S = 2.0
 
 def add_sync(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser of ``modelbox``."""
-    sync = commands.add_parser("sync", help="send the points that processes which have ended left behind")
-    sync.add_argument("folder", nargs="?", metavar="FOLDER", help="journals, such as a copy from another machine; those of this machine")
-    sync.add_argument("--address", help="host:8085, a URL, or the folder of a local store; searched for when left out")
+    sync = commands.add_parser("sync", help="send what processes that have ended, or are offline, left behind")
+    sync.add_argument(
+        "folder",
+        nargs="?",
+        metavar="FOLDER",
+        help="journals of offline runs, or a copy of them; those of this machine",
+    )
+    sync.add_argument(
+        "--to",
+        "--address",
+        dest="address",
+        metavar="ADDRESS",
+        help="host:8085, a URL, or the folder of a store; searched when left out",
+    )
     sync.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="how long to try (60)")
-    sync.add_argument("--watch", action="store_true", help="go on until Ctrl-C, sending what processes leave from now on as well")
+    sync.add_argument("--watch", action="store_true", help="go on until Ctrl-C, sending what is written from now on as well")
 
 
 def run_sync(options: argparse.Namespace) -> int:
@@ -38,13 +50,11 @@ def run_sync(options: argparse.Namespace) -> int:
     ServerUnreachable
         Points are left that could not be sent in the given time; they stay in their journals.
     """
-    from pathlib import Path
-
     from modelbox.client.connection import ModelBox
 
-    if options.folder is not None and not Path(options.folder).expanduser().is_dir():
+    if options.folder is not None and not options.watch and not Path(options.folder).expanduser().is_dir():
         raise NotFound(f"There is no folder {options.folder}: give the folder of a journal, or one that holds journals.")
-    with ModelBox(options.address) as box:
+    with ModelBox(options.address, mode="online") as box:
         box.info()  # says at once what is wrong with a store that does not answer
         report = box.sync(options.folder, timeout_s=options.timeout)
         _tell(report)
@@ -52,7 +62,8 @@ def run_sync(options: argparse.Namespace) -> int:
             _watch(box, options)
             return 0
         if not report:
-            raise ServerUnreachable(f"{report.pending} points could not be sent within {options.timeout:g} s: they stay in their journals.")
+            what = f"{report.pending} points and {report.pending_operations} creations and notes"
+            raise ServerUnreachable(f"{what} could not be sent within {options.timeout:g} s: they stay in their journals.")
     return 0
 
 
@@ -71,5 +82,6 @@ def _watch(box: ModelBox, options: argparse.Namespace) -> None:
 
 def _tell(report: SyncReport) -> None:
     rejected = f", {report.rejected} refused and kept in the folder rejected" if report.rejected else ""
-    sys.stdout.write(f"{report.sent} points sent from {report.journals} journals{rejected}\n")
+    notes = f" and {report.operations} creations and notes" if report.operations else ""
+    sys.stdout.write(f"{report.sent} points{notes} sent from {report.journals} journals{rejected}\n")
     sys.stdout.flush()

@@ -77,12 +77,10 @@ def finish_open(status: Status, session: Session | None = None) -> None:
         if experiment.pid != os.getpid() or (session is not None and experiment.session is not session):
             continue
         end(experiment)
-        # A store that does not take the points now would only hold up the end of the process.
-        if experiment.flush(exit_time_left_s() if session is None else EXIT_FLUSH_S):
-            try:
-                experiment.finish(status)
-            except ModelBoxError as error:
-                sys.stderr.write(f"ModelBox: {experiment.name!r} could not be marked {status}: {error.detail}\n")
+        try:
+            experiment.finish(status, timeout_s=exit_time_left_s() if session is None else EXIT_FLUSH_S)
+        except ModelBoxError as error:
+            sys.stderr.write(f"ModelBox: {experiment.name!r} could not be marked {status}: {error.detail}\n")
 
 
 def _finish_at_exit() -> None:

@@ -9,12 +9,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
+import msgspec
+
 from modelbox.client import progress
 from modelbox.client.files import digests_of, files_below, open_steady, save_verified, size_of, target_path, verified
+from modelbox.client.operations import operation
+from modelbox.client.uploads import provisional, upload_later, upload_now
+from modelbox.entities.checks import MAX_TRACKED_FILES, checked_count
+from modelbox.entities.names import checked_artifact_name
 from modelbox.entities.records import ArtifactRecord, ArtifactStorage, FileType
 from modelbox.errors import InvalidRequest, NoContent, NotFound, shortened
 from modelbox.wire import routes
-from modelbox.wire.messages import ArtifactQuery, ArtifactsQuery, ArtifactUploadQuery, TrackArtifacts, TrackedFile
+from modelbox.wire.messages import ArtifactQuery, ArtifactsQuery, ArtifactUploadQuery, Page, TrackArtifacts, TrackedFile
 
 if TYPE_CHECKING:
     from modelbox.client.session import Session
@@ -40,9 +46,14 @@ class Artifact:
         self._session = session
         self.record = record
 
+    def hear(self, record: ArtifactRecord) -> None:
+        """Take what the store answered."""
+        self.record = record
+
     @property
     def id(self) -> str:
         """Id of the artifact."""
+        self._session.introduce()
         return self.record.id
 
     @property
@@ -177,6 +188,8 @@ class ArtifactsMixin:
     ) -> Artifact | list[Artifact]:
         """Upload a file, several files, or with `recursive` folders; each is stored whole and verified, or not at all.
 
+        When the store is away, a copy of the file waits with the journal and arrives later.
+
         Parameters
         ----------
         paths
@@ -210,9 +223,17 @@ class ArtifactsMixin:
 
     def _upload(self, name: str, path: Path, file_type: FileType, *, follow_symlinks: bool) -> Artifact:
         with open_steady(path, follow_symlinks=follow_symlinks) as file:
-            query = ArtifactUploadQuery(name=name, file_type=file_type, media_type=_media_type(name), size_bytes=file.size_bytes)
-            record = self._session.transport.upload(self._id, query, file)
-        return Artifact(self._session, record)
+            query = ArtifactUploadQuery(
+                name=checked_artifact_name(name), file_type=file_type, media_type=_media_type(name), size_bytes=file.size_bytes
+            )
+            record = upload_now(self._session, self._id, query, file)
+            if record is not None:
+                return Artifact(self._session, record)
+            digests = digests_of(file)
+            query = msgspec.structs.replace(query, sha256=digests.sha256, md5=digests.md5)
+            artifact = Artifact(self._session, provisional(self._id, query))
+            upload_later(self._session, self._id, query, file, path, artifact.hear)
+            return artifact
 
     def track_artifacts(
         self,
@@ -225,14 +246,14 @@ class ArtifactsMixin:
     ) -> list[Artifact]:
         """Keep references to files that stay where they are: local paths (their digests are kept too) or URIs such as ``s3://…``.
 
-        Parameters are those of :meth:`upload_artifact`. Nobody but you ever opens the paths.
+        Parameters are those of :meth:`upload_artifact`. Nobody but you ever opens the paths. Never waits for the store.
         """
         kind = _file_type(file_type)
         listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         files: list[TrackedFile] = []
         for path in listed:
             if _URI.match(text := os.fspath(path)):
-                label = name if name and len(listed) == 1 else text.rstrip("/").rpartition("/")[2]
+                label = checked_artifact_name(name if name and len(listed) == 1 else text.rstrip("/").rpartition("/")[2])
                 files.append(TrackedFile(name=label, uri=text, file_type=kind, media_type=_media_type(label)))
                 continue
             label_of_one = name if len(listed) == 1 else None
@@ -241,7 +262,7 @@ class ArtifactsMixin:
                     digests = digests_of(file)
                 files.append(
                     TrackedFile(
-                        name=label,
+                        name=checked_artifact_name(label),
                         uri=str(local.absolute()),
                         file_type=kind,
                         md5=digests.md5,
@@ -250,8 +271,15 @@ class ArtifactsMixin:
                         media_type=_media_type(label),
                     )
                 )
-        page = self._session.call(routes.TRACK_ARTIFACTS, path={"object_id": self._id}, body=TrackArtifacts(files=files))
-        return [Artifact(self._session, record) for record in page.items]
+        checked_count(files, MAX_TRACKED_FILES, "files", field="files")
+        artifacts = [Artifact(self._session, provisional(self._id, file)) for file in files]
+
+        def hear(page: Page[ArtifactRecord]) -> None:
+            for artifact, record in zip(artifacts, page.items, strict=False):
+                artifact.hear(record)
+
+        self._session.submit(operation(routes.TRACK_ARTIFACTS, path={"object_id": self._id}, body=TrackArtifacts(files=files)), hear)
+        return artifacts
 
     @property
     def artifacts(self) -> list[Artifact]:

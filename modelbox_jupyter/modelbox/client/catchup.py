@@ -1,7 +1,8 @@
-"""Catching up: points that ended processes left in their journals are sent by whoever comes next, without a command.
+"""Catching up: what ended processes left in their journals is sent by whoever comes next, without a command.
 
-A journal belongs to the process that holds its lock. When that process ends, however it ends, the lock is free, and the first to take it
-goes on where the other stopped: the same batches under the same numbers, so that what had arrived already is not stored twice.
+A journal is sent by the process that holds its lock. When that process ends, however it ends, the lock is free, and the first to take it
+goes on where the other stopped: the same batches under the same numbers, so that what had arrived already is not stored twice. A process
+that is offline never takes the lock: what it has written so far may be sent while it goes on.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelbox.client.sender import Sender
 from modelbox.client.spool import SpooledJournal, adopted, journals_in
+from modelbox.errors import ModelBoxError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from modelbox.client.operations import Operation
     from modelbox.client.transport import Transport
 
 __all__ = ["CatchUp", "SyncReport", "send_journals"]
@@ -28,7 +32,7 @@ _LOOK_UP_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What became of the journals that ended processes left; true when nothing is left to send.
+    """What became of the journals that other processes left; true when nothing is left to send.
 
     Parameters
     ----------
@@ -40,25 +44,38 @@ class SyncReport:
         Points that could not be sent in the given time; they stay in their journals.
     rejected
         Points that the store refused for good; they lie in the folder ``rejected`` beside the journals.
+    operations, pending_operations
+        Creations, metadata, events and files that were sent, and that could not be sent yet.
     """
 
     journals: int = 0
     sent: int = 0
     pending: int = 0
     rejected: int = 0
+    operations: int = 0
+    pending_operations: int = 0
 
     def __bool__(self) -> bool:
-        return not self.pending
+        return not self.pending and not self.pending_operations
 
     def __add__(self, later: SyncReport) -> SyncReport:
         # What was pending is part of what came later.
-        return SyncReport(self.journals + later.journals, self.sent + later.sent, later.pending, self.rejected + later.rejected)
+        return SyncReport(
+            self.journals + later.journals,
+            self.sent + later.sent,
+            later.pending,
+            self.rejected + later.rejected,
+            self.operations + later.operations,
+            later.pending_operations,
+        )
 
 
 def send_journals(
     transport: Transport, folder: Path, *, timeout_s: float | None = None, stopped: threading.Event | None = None
 ) -> SyncReport:
-    """Send every journal below `folder` whose owner has ended, one after the other.
+    """Send every journal below `folder` whose owner has ended or is offline.
+
+    Experiments are created first, whichever journal has their creation: others may have points of them.
 
     Parameters
     ----------
@@ -74,26 +91,45 @@ def send_journals(
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     stopped = stopped or threading.Event()
     report = SyncReport()
-    for path in journals_in(folder):
-        try:
-            journal = None if stopped.is_set() else adopted(path)
-        except OSError as error:
-            _logger.warning("ModelBox: the journal in %s cannot be read (%s); it is kept.", path, error.strerror or error)
-            continue
-        if journal is None:
-            continue
-        sender = _sender_of(transport, path.parent, journal)
-        while not sender.flush(_look_up_s(deadline_s)) and not stopped.is_set() and not _is_over(deadline_s):
-            pass
-        tally = sender.tally()
-        sender.close(0)
-        report = SyncReport(
-            report.journals + 1,
-            report.sent + tally.acknowledged,
-            report.pending + tally.pending,
-            report.rejected + tally.rejected,
-        )
+    with ExitStack() as stack:
+        taken = [(path, journal) for path in journals_in(folder) if not stopped.is_set() and (journal := _take_over(path)) is not None]
+        for _, journal in taken:
+            stack.callback(journal.close)
+        if len(taken) > 1:
+            _create_first(transport, [creation for _, journal in taken for creation in journal.creations()])
+        for path, journal in taken:
+            if stopped.is_set():
+                break
+            sender = _sender_of(transport, path.parent, journal)
+            while not sender.flush(_look_up_s(deadline_s)) and not stopped.is_set() and not _is_over(deadline_s):
+                pass
+            tally = sender.tally()
+            sender.close(0)
+            report = SyncReport(
+                report.journals + 1,
+                report.sent + tally.acknowledged,
+                report.pending + tally.pending,
+                report.rejected + tally.rejected,
+                report.operations + tally.settled_operations,
+                report.pending_operations + tally.pending_operations,
+            )
     return report
+
+
+def _take_over(path: Path) -> SpooledJournal | None:
+    try:
+        return adopted(path)
+    except OSError as error:
+        _logger.warning("ModelBox: the journal in %s cannot be read (%s); it is kept.", path, error.strerror or error)
+        return None
+
+
+def _create_first(transport: Transport, creations: list[Operation]) -> None:
+    for creation in creations:
+        try:
+            creation.carry_out(transport)
+        except ModelBoxError:  # the sender comes to it, and knows what to do
+            continue
 
 
 def _sender_of(transport: Transport, root: Path, journal: SpooledJournal) -> Sender:
@@ -126,6 +162,7 @@ class CatchUp:
         self._root = root
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self._waited = False
         self._report = SyncReport()
 
     def start(self) -> None:
@@ -136,6 +173,12 @@ class CatchUp:
 
     def _run(self) -> None:
         self._report = send_journals(self._transport, self._root, stopped=self._stopped)
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait for what was begun before something is read for the first time: the runs of a killed kernel are there for the next one."""
+        if self._thread is not None and not self._waited:
+            self._waited = True
+            self._thread.join(timeout_s)
 
     def finish(self, timeout_s: float | None = None) -> SyncReport:
         """Wait for what was begun, send what came since, and return what became of all of it."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from modelbox.client.session import Session
     from modelbox.entities.records import CheckpointRecord
+    from modelbox.wire.messages import Created
 
 __all__ = ["Checkpoint"]
 
@@ -31,6 +32,12 @@ class Checkpoint(TrackedObject):
         super().__init__(session, record.id)
         self.record = record
 
+    def hear(self, answer: Created[CheckpointRecord] | None) -> None:
+        """Take what the store answered to its creation: it may have been there, with other metrics."""
+        if answer is not None:
+            self._id = answer.item.id
+            self.record = answer.item
+
     @property
     def experiment_id(self) -> str:
         """Id of its experiment."""
@@ -44,11 +51,13 @@ class Checkpoint(TrackedObject):
     @property
     def metrics(self) -> dict[str, float]:
         """The metrics that it was created with."""
+        self._session.introduce()
         return dict(self.record.metrics)
 
     @property
     def created_at(self) -> datetime:
         """When it was created (UTC)."""
+        self._session.introduce()
         return self.record.created_at
 
     def delete(self) -> None:

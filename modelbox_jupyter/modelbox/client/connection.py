@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 
 from modelbox.client import active, progress
-from modelbox.client.catchup import CatchUp, SyncReport, send_journals
+from modelbox.client.catchup import SyncReport, send_journals
 from modelbox.client.companions import NOTHING, Wanted, wanted_by
-from modelbox.client.discovery import Where, find_store, open_store
-from modelbox.client.experiment import Experiment, start_experiment
+from modelbox.client.experiment import Experiment, named_experiment, start_experiment, unseen_experiment
+from modelbox.client.experiment_queries import experiments_query, joined_frames
 from modelbox.client.metadata import wire_metadata
 from modelbox.client.model import Model
-from modelbox.client.sender import Sender
+from modelbox.client.opening import Mode, open_session
+from modelbox.client.ranks import is_first_rank, shared_experiment_id
 from modelbox.client.session import Session
-from modelbox.client.spool import Durability, SpooledJournal, SpoolOptions, spool_of
+from modelbox.client.spool import Durability
 from modelbox.entities.ids import is_id, random_id
 from modelbox.entities.records import Status
-from modelbox.errors import Conflict, InvalidRequest, NotFound, nearest, shortened
+from modelbox.errors import Conflict, InvalidRequest, NotFound, shortened
 from modelbox.wire import routes
 from modelbox.wire.messages import (
     MAX_PAGE,
@@ -31,24 +32,22 @@ from modelbox.wire.messages import (
     ExperimentCreate,
     ExperimentFrame,
     ExperimentFrameQuery,
-    ExperimentsQuery,
-    MetadataColumns,
     MetricsQuery,
     ModelCreate,
     ModelsQuery,
     SqlRequest,
-    SummaryColumns,
 )
 
 if TYPE_CHECKING:
     from modelbox.client.artifacts import PathLike
-    from modelbox.client.sender import FlushReport
+    from modelbox.client.discovery import Where
+    from modelbox.client.sender import FlushReport, Sender
     from modelbox.client.transport import Transport
     from modelbox.entities.records import ChangeEvent, Json
     from modelbox.entities.series import SeriesBlock
     from modelbox.wire.messages import ServerInfo, SqlResult
 
-__all__ = ["ModelBox", "joined_frames"]
+__all__ = ["ModelBox"]
 
 
 class ModelBox:
@@ -76,7 +75,11 @@ class ModelBox:
         Keep the state of git, the packages, the machine and the command line with experiments, as metadata under ``git.`` and
         ``environment.`` (:mod:`modelbox.client.provenance` lists it); unless ``MODELBOX_PROVENANCE=0`` when left out.
 
-    Both go with experiments of :meth:`start`, in the background.
+    mode
+        ``"offline"``: write journals only, and never look for a store; `address` is then the folder for them. ``modelbox sync FOLDER``
+        brings them, or a copy of the folder, to a store. ``MODELBOX_MODE`` when left out, else ``"online"``.
+
+    System metrics and provenance go with experiments of :meth:`start`, in the background.
 
     Examples
     --------
@@ -99,22 +102,14 @@ class ModelBox:
         durability: Durability = "process",
         system_metrics: bool | None = None,
         provenance: bool | None = None,
+        mode: Mode | None = None,
     ) -> None:
         self._wanted = wanted_by(system_metrics, provenance)
         if durability not in get_args(Durability):
             raise InvalidRequest(
                 f"There is no durability {shortened(durability)}: take one of {', '.join(get_args(Durability))}.", field="durability"
             )
-        found = find_store(address, token)
-        transport = open_store(found)
-        if durability == "memory":
-            self._session = Session(transport, found.where, strict=strict)
-            return
-        root, options = spool_of(found.where), SpoolOptions(durability)
-        sender = Sender(transport, make_journal=lambda: SpooledJournal(root, options))
-        catch_up = CatchUp(transport, root)
-        self._session = Session(transport, found.where, strict=strict, sender=sender, catch_up=catch_up)
-        catch_up.start()
+        self._session = open_session(address, token=token, strict=strict, durability=durability, mode=mode)
 
     @classmethod
     def over(
@@ -160,6 +155,10 @@ class ModelBox:
     ) -> Experiment:
         """Start a fresh experiment and make it the current one; best used as a ``with`` block, which also ends it.
 
+        It never waits for the store, nor raises for outages: the store hears of the experiment before it gets its points. With the
+        environment variable ``MODELBOX_EXPERIMENT_ID``, the first start of each process is one experiment with that id: see
+        :mod:`modelbox.client.ranks`.
+
         Parameters
         ----------
         name
@@ -185,9 +184,10 @@ class ModelBox:
         console
             Keep what this process prints, line by line: :meth:`Experiment.console` returns it. A notebook keeps its outputs by itself.
         """
+        shared_id = shared_experiment_id()
         body = ExperimentCreate(
             name=name,
-            id=random_id(),
+            id=shared_id or random_id(),
             namespace=namespace,
             owner=owner,
             framework=framework,
@@ -202,7 +202,8 @@ class ModelBox:
             tags=tags,
             metadata=metadata,
             allow_secrets=allow_secrets,
-            wanted=replace(self._wanted, console=console),
+            wanted=replace(self._wanted if shared_id is None or is_first_rank() else NOTHING, console=console),
+            is_shared=shared_id is not None,
         )
 
     def new_experiment(self, name: str, owner: str = "", namespace: str = "", external_id: str = "", framework: str = "") -> Experiment:
@@ -211,10 +212,12 @@ class ModelBox:
         Unlike :meth:`start`, calling this again continues the same experiment.
         """
         body = ExperimentCreate(name=name, owner=owner, namespace=namespace, external_id=external_id, framework=framework)
-        return Experiment(self._session, self._session.call(routes.CREATE_EXPERIMENT, body=body).item)
+        return named_experiment(self._session, body)
 
     def experiment(self, experiment_id: str) -> Experiment:
-        """Return an experiment by its id."""
+        """Return an experiment by its id. An offline connection cannot ask whether there is one: it takes the id at its word."""
+        if self._session.is_offline:
+            return unseen_experiment(self._session, experiment_id)
         return Experiment(self._session, self._session.call(routes.GET_EXPERIMENT, path={"experiment_id": experiment_id}))
 
     def experiments(self, namespace: str | None = None, *, limit: int | None = None, **filters: object) -> list[Experiment]:
@@ -231,7 +234,7 @@ class ModelBox:
             ``"metrics.loss.min < 0.1 order by created limit 20"`` (:mod:`modelbox.wire.query` has the language): all that are given
             must hold.
         """
-        query = _experiments_query(namespace=namespace, **filters)
+        query = experiments_query(namespace=namespace, **filters)
         return [Experiment(self._session, record) for record in self._session.every(routes.LIST_EXPERIMENTS, query, limit=limit)]
 
     def experiment_frame(self, *, limit: int | None = None, long: bool = False, **filters: object) -> ExperimentFrame:
@@ -241,7 +244,7 @@ class ModelBox:
         :func:`modelbox.experiments` makes a DataFrame of it.
         """
         self._session.settle()
-        query = ExperimentFrameQuery(**msgspec.structs.asdict(_experiments_query(**filters)), long=long)
+        query = ExperimentFrameQuery(**msgspec.structs.asdict(experiments_query(**filters)), long=long)
         pages: list[ExperimentFrame] = []
         left = limit
         with progress.task("Reading experiments", limit, "runs") as task:
@@ -427,48 +430,3 @@ class ModelBox:
 
     def __repr__(self) -> str:
         return f"ModelBox({self.where.address!r})"
-
-
-_FILTERS = tuple(field for field in ExperimentsQuery.__struct_fields__ if field not in {"limit", "page_token"})
-
-
-def _experiments_query(**filters: object) -> ExperimentsQuery:
-    for name in filters:
-        if name not in _FILTERS:
-            tail = nearest(name, _FILTERS) or f"There is: {', '.join(_FILTERS)}."
-            raise InvalidRequest(f"Experiments have no filter {shortened(name)}. {tail}", field=name)
-    given = {name: value for name, value in filters.items() if value is not None}
-    ids = given.get("ids")
-    if isinstance(ids, Iterable) and not isinstance(ids, str):
-        given["ids"] = ",".join(str(item) for item in ids)
-    if "status" in given and given["status"] not in list(Status):
-        raise InvalidRequest(f"There is no status {shortened(given['status'])}: take one of {', '.join(Status)}.", field="status")
-    try:
-        return msgspec.convert(given, ExperimentsQuery)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"The filters do not fit: {error}.") from error
-
-
-def joined_frames(pages: Sequence[ExperimentFrame]) -> ExperimentFrame:
-    """Return several answers of :meth:`ModelBox.experiment_frame` as one."""
-    if len(pages) == 1:
-        return pages[0]
-    experiments = [record for page in pages for record in page.experiments]
-    metadata: dict[str, list[object]] = {name: [] for name in MetadataColumns.__struct_fields__}
-    metrics: dict[str, list[object]] = {name: [] for name in SummaryColumns.__struct_fields__}
-    first_row = 0
-    for page in pages:
-        for columns, part in ((metadata, page.metadata), (metrics, page.metrics)):
-            for name, column in columns.items():
-                values = getattr(part, name)
-                column += [first_row + row for row in values] if name == "row" else values
-        first_row += len(page.experiments)
-    return ExperimentFrame(
-        experiments=experiments,
-        metadata=MetadataColumns(**metadata),  # type: ignore[arg-type]  # the columns keep the types they had in the pages
-        metrics=SummaryColumns(**metrics),  # type: ignore[arg-type]  # likewise
-        shown=[
-            msgspec.structs.replace(parts[0], values=[value for part in parts for value in part.values])
-            for parts in zip(*(page.shown for page in pages), strict=True)
-        ],
-    )

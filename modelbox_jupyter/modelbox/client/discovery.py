@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from modelbox import settings
 from modelbox.client.address import ServerAddress, parse_address
-from modelbox.client.http import HttpTransport, answers
+from modelbox.client.lazy import LazyTransport
 from modelbox.client.transport import local_transport
 from modelbox.errors import ConfigError, nearest, shortened
 
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
     from modelbox.client.transport import Transport
 
-__all__ = ["Found", "Where", "find_store", "open_store"]
+__all__ = ["Found", "Where", "find_offline", "find_store", "open_store"]
 
 _MAX_CONFIG_BYTES = 1 << 20
 _CONFIG_KEYS = frozenset({"server_addr", "token"})
+_MODES = ("online", "offline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Where:
     Parameters
     ----------
     kind
-        ``"jupyter"`` (the server of this kernel), ``"server"`` (another server), ``"local"`` (a folder, in this process) or ``"memory"``.
+        ``"jupyter"`` (the server of this kernel), ``"server"`` (another server), ``"local"`` (a folder, in this process), ``"memory"``, or
+        ``"offline"`` (a folder of journals that wait for a store).
     address
         URL of the server, or the folder.
     reason
@@ -54,7 +56,7 @@ class Where:
         What was passed over on the way and why; empty when nothing was.
     """
 
-    kind: Literal["jupyter", "server", "local", "memory"]
+    kind: Literal["jupyter", "server", "local", "memory", "offline"]
     address: str
     reason: str
     detail: str = ""
@@ -65,6 +67,7 @@ class Where:
             "server": "a ModelBox server",
             "local": "the local store in this process",
             "memory": "a store in memory",
+            "offline": "journals that wait for 'modelbox sync'",
         }[self.kind]
         return f"{self.address} ({what}): {self.reason}." + (f" {self.detail}" if self.detail else "")
 
@@ -115,13 +118,61 @@ def find_store(
     return Found(where, token or found.token)
 
 
+def find_offline(
+    address: str | os.PathLike[str] | None = None, mode: str | None = None, *, env: Mapping[str, str] | None = None
+) -> Where | None:
+    """Return the folder that an offline connection writes to; ``None`` when the connection is not to be offline.
+
+    Parameters
+    ----------
+    address, mode
+        What the caller asks for; ``MODELBOX_MODE`` decides when `mode` is left out.
+    env
+        Environment; that of the process when left out.
+
+    Raises
+    ------
+    ConfigError
+        There is no such mode, or the address is that of a server.
+    """
+    env = os.environ if env is None else env
+    chosen = mode or env.get("MODELBOX_MODE") or "online"
+    if chosen not in _MODES:
+        source = "mode" if mode else "MODELBOX_MODE"
+        raise ConfigError(f"{source} is {shortened(chosen, 40)}: it is one of {', '.join(_MODES)}.", field="mode")
+    if chosen == "online":
+        return None
+    reason = "the mode is offline" if mode else "MODELBOX_MODE is offline"
+    if address is None:
+        return Where("offline", str(settings.state_folder(env) / "offline"), reason)
+    folder = parse_address(address)
+    if isinstance(folder, ServerAddress):
+        raise ConfigError(f"{folder} is a server, and this connection is offline: give the folder to keep journals in, or no address.")
+    return Where("offline", str(folder), reason)
+
+
 def open_store(found: Found) -> Transport:
-    """Return a transport to the store; nothing is sent yet."""
+    """Return a transport to the store; nothing is sent yet, and the local store is opened by its first use.
+
+    Raises
+    ------
+    StorageError
+        The folder of a local store cannot be used.
+    """
     if found.where.kind in {"jupyter", "server"}:
+        from modelbox.client.http import HttpTransport
+
         address = parse_address(found.where.address)
         assert isinstance(address, ServerAddress)  # noqa: S101  (a narrowing for the type checkers)
         return HttpTransport(address, found.token)
-    return local_transport(Path(found.where.address))
+    folder = Path(found.where.address)
+    # A folder that cannot be used is told now, to whoever asked for it.
+    return LazyTransport(folder) if _is_usable(folder) else local_transport(folder)
+
+
+def _is_usable(folder: Path) -> bool:
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _named(address: str | os.PathLike[str], source: str, reason: str, token: str | None, env: Mapping[str, str]) -> Found:
@@ -139,7 +190,7 @@ def _jupyter_by_environment(env: Mapping[str, str], passed: list[str]) -> Found 
     if not url:
         return None
     address = _server(url)
-    if address is not None and answers(address):
+    if address is not None and _answers(address):
         return Found(Where("jupyter", str(address), "this process was started by that Jupyter server"), env.get("MODELBOX_JUPYTER_TOKEN"))
     passed.append("The Jupyter server that started this process does not answer.")
     return None
@@ -153,7 +204,7 @@ def _jupyter_by_runtime_file(env: Mapping[str, str], passed: list[str]) -> Found
     if record is None or not record.get("url"):
         return None
     address = _server(record["url"].rstrip("/") + "/modelbox")
-    if address is not None and answers(address):
+    if address is not None and _answers(address):
         return Found(Where("jupyter", str(address), "that Jupyter server owns this kernel"), record.get("token"))
     passed.append("The Jupyter server of this kernel has no ModelBox that answers: is the extension enabled?")
     return None
@@ -211,10 +262,16 @@ def _standalone(env: Mapping[str, str], passed: list[str]) -> Found | None:
         if record is None or not record.get("url"):
             continue
         address = _server(record["url"])
-        if address is not None and answers(address):
+        if address is not None and _answers(address):
             return Found(Where("server", str(address), f"it runs on this machine under your account ({path})"), record.get("token"))
         passed.append(f"The server named in {path} does not answer.")
     return None
+
+
+def _answers(address: ServerAddress) -> bool:
+    from modelbox.client.http import answers  # 20 ms to load: only where there is a server to ask
+
+    return answers(address)
 
 
 def _server(url: str) -> ServerAddress | None:

@@ -9,8 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from modelbox.client.metadata import wire_metadata
+from modelbox.client.operations import operation
 from modelbox.client.values import moment
+from modelbox.entities.checks import checked_moment
 from modelbox.entities.ids import random_id
+from modelbox.entities.names import checked_name
 from modelbox.entities.times import now, to_us
 from modelbox.entities.values import json_from_wire
 from modelbox.wire import routes
@@ -67,7 +70,7 @@ class EventsMixin:
         wall_time: datetime | float | None = None,
         metadata: Mapping[str, object] | None = None,
     ) -> Event:
-        """Log an event, given as a whole or by its name, and return it as it is stored.
+        """Log an event, given as a whole or by its name, and return it. Never waits for the store, nor raises for outages.
 
         Examples
         --------
@@ -82,14 +85,16 @@ class EventsMixin:
             event = Event(event, source, wall_time, metadata or {})
         # An EventSource of 2022 has its name inside.
         given_source = getattr(event.source, "name", event.source)
+        at = now() if event.wall_time is None else moment(event.wall_time)
         body = EventCreate(
-            name=event.name,
-            source=given_source or getpass.getuser(),
-            wall_time=now() if event.wall_time is None else moment(event.wall_time),
+            name=checked_name(event.name, "event name", field="name"),
+            source=checked_name(given_source or getpass.getuser(), "event source", field="source"),
+            wall_time=checked_moment(at, field="wall_time"),
             metadata=wire_metadata(event.metadata),
             id=random_id(),
         )
-        return _event(self._session.call(routes.LOG_EVENT, path={"object_id": self._id}, body=body))
+        self._session.submit(operation(routes.LOG_EVENT, path={"object_id": self._id}, body=body))
+        return Event(body.name, body.source, body.wall_time, _plain(body.metadata), body.id or "")
 
     def events(self, since: datetime | float | None = None) -> list[Event]:
         """Return the events, oldest first, from `since` on."""
@@ -98,5 +103,8 @@ class EventsMixin:
 
 
 def _event(record: EventRecord) -> Event:
-    metadata = {key: json_from_wire(value) for key, value in record.metadata.items()}
-    return Event(record.name, record.source, record.wall_time, metadata, record.id)
+    return Event(record.name, record.source, record.wall_time, _plain(record.metadata), record.id)
+
+
+def _plain(metadata: Mapping[str, Json]) -> dict[str, Json]:
+    return {key: json_from_wire(value) for key, value in metadata.items()}

@@ -16,16 +16,31 @@ from modelbox.client.buffer import Record
 from modelbox.client.checkpoint import Checkpoint
 from modelbox.client.companions import NOTHING, Companions, Wanted
 from modelbox.client.console import CONSOLE_SERIES, printed_text
+from modelbox.client.labelled import Labelled
 from modelbox.client.masking import masked
 from modelbox.client.metadata import wire_metadata
 from modelbox.client.metrics import wire_metrics
+from modelbox.client.operations import operation
+from modelbox.client.ranks import is_first_rank, label_of_process
 from modelbox.client.sender import EXIT_FLUSH_S
 from modelbox.client.tracked import TrackedObject
 from modelbox.client.values import flat_params
-from modelbox.entities.records import Status
-from modelbox.errors import InvalidRequest, ModelBoxError, shortened
+from modelbox.entities.checks import checked_epoch, checked_id, checked_label
+from modelbox.entities.ids import checkpoint_id, experiment_id, is_id, random_id
+from modelbox.entities.names import DEFAULT_NAMESPACE, checked_key, checked_name, checked_namespace
+from modelbox.entities.records import CheckpointRecord, ExperimentRecord, Status
+from modelbox.entities.times import now
+from modelbox.errors import InvalidRequest, ModelBoxError, NotFound, ServerUnreachable, StorageUnavailable, shortened
 from modelbox.wire import routes
-from modelbox.wire.messages import CheckpointCreate, ExperimentCreate, ExperimentsQuery, ExperimentUpdate, PageQuery
+from modelbox.wire.messages import (
+    CheckpointCreate,
+    Created,
+    ExperimentCreate,
+    ExperimentsQuery,
+    ExperimentUpdate,
+    MetadataDelete,
+    PageQuery,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,9 +48,9 @@ if TYPE_CHECKING:
 
     from modelbox.client.session import Session
     from modelbox.client.values import Value
-    from modelbox.entities.records import ExperimentRecord, Json
+    from modelbox.entities.records import Json
 
-__all__ = ["Experiment", "start_experiment"]
+__all__ = ["Experiment", "named_experiment", "start_experiment", "unseen_experiment"]
 
 _PARAMS = "params."
 _TAGS = "tags."
@@ -57,10 +72,32 @@ class Experiment(TrackedObject):
 
     def __init__(self, session: Session, record: ExperimentRecord) -> None:
         super().__init__(session, record.id)
-        self.record = record
+        self._record = record
+        self._heard: ExperimentRecord | None = None
+        self.is_shared = False
         self.pid = os.getpid()
         self._params_set: dict[str, Json] = {}
         self._companions: Companions | None = None
+
+    @property
+    def record(self) -> ExperimentRecord:
+        """What is known of it: what this process did to it, and what the store answered last."""
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            # Answers come late: what was done here since is newer.
+            known = self._record
+            self._record = msgspec.structs.replace(
+                known, owner=known.owner or heard.owner, created_at=heard.created_at, updated_at=heard.updated_at
+            )
+        return self._record
+
+    @record.setter
+    def record(self, record: ExperimentRecord) -> None:
+        self._record, self._heard = record, None
+
+    def hear(self, answer: Created[ExperimentRecord] | ExperimentRecord | None) -> None:
+        """Take what the store answered to a creation or an update."""
+        self._heard = answer.item if isinstance(answer, Created) else answer
 
     @property
     def name(self) -> str:
@@ -80,6 +117,8 @@ class Experiment(TrackedObject):
     @property
     def owner(self) -> str:
         """Whose it is."""
+        if not self.record.owner:  # the user that the store sees
+            self._session.introduce()
         return self.record.owner
 
     @property
@@ -100,11 +139,13 @@ class Experiment(TrackedObject):
     @property
     def created_at(self) -> datetime:
         """When it was created (UTC)."""
+        self._session.introduce()
         return self.record.created_at
 
     @property
     def updated_at(self) -> datetime:
         """When it was changed last (UTC)."""
+        self._session.introduce()
         return self.record.updated_at
 
     # --- parameters and tags -------------------------------------------------------------------------------------------------------------
@@ -131,7 +172,8 @@ class Experiment(TrackedObject):
     def untag(self, *names: str) -> None:
         """Take tags away; those that are not there change nothing."""
         for name in names:
-            self.delete_metadata(f"{_TAGS}{name}")
+            key = MetadataDelete(key=checked_key(f"{_TAGS}{name}", "tag", field="tags"))
+            self._session.submit(operation(routes.DELETE_METADATA, path={"object_id": self._id}, query=key))
 
     def _before_update(self, document: dict[str, object]) -> None:
         for key, value in document.items():
@@ -154,15 +196,39 @@ class Experiment(TrackedObject):
         """Return what the program printed, as far as it was kept: see `console` of :meth:`modelbox.ModelBox.start`."""
         return printed_text(self.read_metrics(list(CONSOLE_SERIES)))
 
+    def labelled(self, label: str | None = None) -> Labelled:
+        """Return this experiment as one of several processes that log to it, whose metrics have names such as ``rank 3/loss``.
+
+        Parameters
+        ----------
+        label
+            What to put in front of the names; ``"rank N"`` after the environment variable ``RANK`` when left out.
+
+        Raises
+        ------
+        InvalidRequest
+            No label is given, and ``RANK`` is not set.
+        """
+        return Labelled(self._session, self._id, label_of_process() if label is None else label)
+
     # --- relatives -----------------------------------------------------------------------------------------------------------------------
 
     def new_checkpoint(
         self, epoch: int, metrics: Mapping[str, object] | None = None, *, metadata: Mapping[str, object] | None = None
     ) -> Checkpoint:
-        """Create the checkpoint of an epoch with the metrics it has, or return it if it is there."""
-        body = CheckpointCreate(epoch=epoch, metrics=wire_metrics(metrics or {}), metadata=wire_metadata(metadata or {}))
-        created = self._session.call(routes.CREATE_CHECKPOINT, path={"experiment_id": self._id}, body=body)
-        return Checkpoint(self._session, created.item)
+        """Create the checkpoint of an epoch with the metrics it has, or return it if it is there.
+
+        Never waits for the store, nor raises for outages.
+        """
+        body = CheckpointCreate(epoch=checked_epoch(epoch), metrics=wire_metrics(metrics or {}), metadata=wire_metadata(metadata or {}))
+        at = now()
+        numbers = {key: float(value) for key, value in body.metrics.items()}
+        made = CheckpointRecord(
+            id=checkpoint_id(self._id, body.epoch), experiment_id=self._id, epoch=body.epoch, metrics=numbers, created_at=at, updated_at=at
+        )
+        checkpoint = Checkpoint(self._session, made)
+        self._session.submit(operation(routes.CREATE_CHECKPOINT, path={"experiment_id": self._id}, body=body), checkpoint.hear)
+        return checkpoint
 
     def checkpoints(self) -> list[Checkpoint]:
         """Return the checkpoints by epoch."""
@@ -191,16 +257,18 @@ class Experiment(TrackedObject):
             raise InvalidRequest(f"There is no status {shortened(status)}: take one of {', '.join(Status)}.", field="status") from None
         if self._companions is not None:
             self._companions.end(timeout_s)
-        report = self.flush(timeout_s)
-        if not report:
+        # Other ranks may still be at work.
+        ends = self.record.status is not wanted and (is_first_rank() or wanted is not Status.FINISHED or not self.is_shared)
+        if ends:
+            self._update(ExperimentUpdate(status=wanted, finished_at=None if wanted is Status.RUNNING else now()))
+        # What waits on disk arrives without this process.
+        report = self._session.sender.flush(timeout_s, patient=self._session.sender.tally().volatile > 0)
+        if not report and not self._session.is_offline:
             self._session.notices.log(
                 "unsent", f"ModelBox: {report.pending} points of {self.name!r} have not arrived yet; they are sent in the background."
             )
         active.end(self)
-        if self.record.status is not wanted:
-            self.record = self._session.call(
-                routes.UPDATE_EXPERIMENT, path={"experiment_id": self._id}, body=ExperimentUpdate(status=wanted)
-            )
+        if ends:
             observers.notify("finished", self)
 
     def update(
@@ -212,15 +280,21 @@ class Experiment(TrackedObject):
         framework: str | None = None,
         external_id: str | None = None,
     ) -> None:
-        """Change fields; those left out stay."""
-        body = ExperimentUpdate(
-            name=UNSET if name is None else name,
-            owner=UNSET if owner is None else owner,
-            group=UNSET if group is None else group,
-            framework=UNSET if framework is None else framework,
-            external_id=UNSET if external_id is None else external_id,
+        """Change fields; those left out stay. Never waits for the store, nor raises for outages."""
+        self._update(
+            ExperimentUpdate(
+                name=UNSET if name is None else checked_name(name, "experiment name", field="name"),
+                owner=UNSET if owner is None else checked_label(owner, "owner", field="owner"),
+                group=UNSET if group is None else checked_label(group, "group", field="group"),
+                framework=UNSET if framework is None else checked_label(framework, "framework", field="framework"),
+                external_id=UNSET if external_id is None else checked_label(external_id, "external id", field="external_id"),
+            )
         )
-        self.record = self._session.call(routes.UPDATE_EXPERIMENT, path={"experiment_id": self._id}, body=body)
+
+    def _update(self, body: ExperimentUpdate) -> None:
+        self._session.submit(operation(routes.UPDATE_EXPERIMENT, path={"experiment_id": self._id}, body=body), self.hear)
+        changes = {name: value for name in body.__struct_fields__ if (value := getattr(body, name)) is not UNSET}
+        self.record = msgspec.structs.replace(self.record, **changes)
 
     def refresh(self) -> Experiment:
         """Ask the store for the current fields and status, and return the experiment itself."""
@@ -261,18 +335,83 @@ def start_experiment(
     metadata: Mapping[str, object] | None,
     allow_secrets: bool,
     wanted: Wanted = NOTHING,
+    is_shared: bool = False,
 ) -> Experiment:
     """Create a fresh experiment, make it the current one, and tell the observers. See :meth:`modelbox.ModelBox.start`."""
     param_metadata = _param_metadata(session, params or {}, allow_secrets=allow_secrets)
     names = [tags] if isinstance(tags, str) else list(tags)
     document = {**(metadata or {}), **param_metadata, **{f"{_TAGS}{name}": True for name in names}}
-    body = msgspec.structs.replace(body, metadata=wire_metadata(document))
-    experiment = Experiment(session, session.call(routes.CREATE_EXPERIMENT, body=body).item)
+    body = _checked(msgspec.structs.replace(body, metadata=wire_metadata(document), started_at=now()))
+    experiment = Experiment(session, _provisional(body, body.id or random_id()))
+    experiment.is_shared = is_shared
+    session.submit(operation(routes.CREATE_EXPERIMENT, body=body), experiment.hear)
     experiment._params_set = dict(param_metadata)
     active.begin(experiment)
     observers.notify("started", experiment)
     experiment._companions = Companions(experiment, wanted, document)
     return experiment
+
+
+def named_experiment(session: Session, body: ExperimentCreate) -> Experiment:
+    """Return the experiment that a name means. See :meth:`modelbox.ModelBox.new_experiment`.
+
+    Where the store is away, it is the one with the id that the name has since 2022, and the store makes it when it answers.
+    """
+    if not session.is_offline:
+        try:
+            return Experiment(session, session.call(routes.CREATE_EXPERIMENT, body=body).item)
+        except (ServerUnreachable, StorageUnavailable):
+            if session.strict:
+                raise
+    body = _checked(body)
+    experiment = Experiment(session, _provisional(body, experiment_id(body.name, body.namespace)))
+    session.submit(operation(routes.CREATE_EXPERIMENT, body=body), experiment.hear)
+    return experiment
+
+
+def unseen_experiment(session: Session, object_id: str) -> Experiment:
+    """Return an experiment of which nothing is known but its id.
+
+    Raises
+    ------
+    InvalidRequest
+        It is no id.
+    """
+    body = ExperimentCreate(name=object_id, id=checked_id(object_id, "experiment id", field="id"))
+    return Experiment(session, _provisional(body, object_id))
+
+
+def _provisional(body: ExperimentCreate, object_id: str) -> ExperimentRecord:
+    """Return the record of an experiment as it will be, before the store has answered."""
+    at = now() if body.started_at is None else body.started_at
+    return ExperimentRecord(
+        id=object_id,
+        name=body.name,
+        namespace=body.namespace or DEFAULT_NAMESPACE,
+        owner=body.owner,
+        framework=body.framework,
+        external_id=body.external_id,
+        group=body.group,
+        parent_id=body.parent_id,
+        created_at=at,
+        updated_at=at,
+        started_at=at,
+    )
+
+
+def _checked(body: ExperimentCreate) -> ExperimentCreate:
+    """Return a request that the store will not refuse, as far as that can be known here."""
+    if body.parent_id is not None and not is_id(body.parent_id):
+        raise NotFound(f"There is no parent experiment {shortened(body.parent_id, 60)}: an id has 40 lower-case hex digits.")
+    return msgspec.structs.replace(
+        body,
+        name=checked_name(body.name, "experiment name", field="name"),
+        namespace=checked_namespace(body.namespace),
+        owner=checked_label(body.owner, "owner", field="owner"),
+        framework=checked_label(body.framework, "framework", field="framework"),
+        external_id=checked_label(body.external_id, "external id", field="external_id"),
+        group=checked_label(body.group, "group", field="group"),
+    )
 
 
 def _param_metadata(session: Session, params: Mapping[str, object], *, allow_secrets: bool) -> dict[str, Json]:

@@ -21,6 +21,7 @@ import msgspec
 from modelbox.client import progress
 from modelbox.client.pool import ConnectionPool
 from modelbox.errors import (
+    BatchConflict,
     ChecksumMismatch,
     Conflict,
     InvalidRequest,
@@ -247,7 +248,10 @@ class HttpTransport:
             )
             return kind(f"{self._address} answered {response.status} {response.reason}: {hint}", retry_after_s=retry_after_s)
         wait_s = problem.retry_after_s if problem.retry_after_s is not None else retry_after_s
-        return error_for_code(problem.code)(problem.detail, field=problem.field, limit=problem.limit, retry_after_s=wait_s)
+        kind = error_for_code(problem.code)
+        if issubclass(kind, BatchConflict):
+            return kind(problem.detail, field=problem.field, limit=problem.limit, stored_points=problem.stored_points or 0)
+        return kind(problem.detail, field=problem.field, limit=problem.limit, retry_after_s=wait_s)
 
 
 class _FileBody:

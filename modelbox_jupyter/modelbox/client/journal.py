@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from modelbox.client.buffer import Columns, split_blocks
+from modelbox.client.buffer import Columns, Record, split_blocks
 from modelbox.entities.ids import random_id
 
 if TYPE_CHECKING:
-    from modelbox.client.buffer import Record
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from modelbox.client.operations import Operation
     from modelbox.entities.series import SeriesBlock
 
 __all__ = ["MAX_BATCH_POINTS", "MAX_PENDING_POINTS", "Batch", "Journal", "MemoryJournal", "Tally"]
@@ -29,30 +32,47 @@ MAX_PENDING_POINTS = 5_000_000
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Points under a number that they keep however often they are sent."""
+    """Points under a number that they keep however often they are sent; or one operation, and no points."""
 
     client: str
     """Id that the number counts within; never shared by two journals or two processes."""
     number: int
     blocks: list[SeriesBlock] = field(repr=False)
     points: int
+    operation: Operation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many points a journal took and what became of them."""
+    """How many points and operations a journal took and what became of them."""
 
     appended: int = 0
     acknowledged: int = 0
     rejected: int = 0
     dropped: int = 0
     volatile: int = 0
-    """How many of those that still wait are lost when the process ends."""
+    """How many of the points that still wait are lost when the process ends."""
+    operations: int = 0
+    settled_operations: int = 0
+    """How many of the operations the store has answered, with whatever answer."""
 
     @property
     def pending(self) -> int:
         """Points that still wait."""
         return self.appended - self.acknowledged - self.rejected
+
+    @property
+    def pending_operations(self) -> int:
+        """Operations that still wait."""
+        return self.operations - self.settled_operations
+
+    @property
+    def settled(self) -> int:
+        """How many points and operations need no waiting for any more."""
+        return self.acknowledged + self.rejected + self.settled_operations
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 class Journal(Protocol):
@@ -70,6 +90,17 @@ class Journal(Protocol):
         """Keep a record as a whole; return ``False`` when there is no room, and count its points as dropped."""
         ...
 
+    def append_operation(self, operation: Operation) -> None:
+        """Keep an operation, after everything that was appended before it. There is always room: it may be what the points hang on."""
+        ...
+
+    def keep_file(self, copy: Callable[[Path], None], size_bytes: int) -> str | None:
+        """Keep the bytes of a file with the journal, as `copy` writes them to a path; return their name for :attr:`Operation.file`.
+
+        ``None`` when this journal keeps none, or has no room for so many.
+        """
+        ...
+
     def next_batch(self) -> Batch | None:
         """Return the oldest batch that is not acknowledged, the same one with the same content until it is; ``None`` when all are."""
         ...
@@ -82,6 +113,13 @@ class Journal(Protocol):
         """Replace a batch, which the store refused as a whole, by two smaller ones with new numbers.
 
         Return ``False`` when it is a single series (with `points`: a single point).
+        """
+        ...
+
+    def resolve(self, batch: Batch, stored_points: int) -> bool:
+        """Put right a batch under whose number the store has `stored_points` of the same journal: another one sent them.
+
+        That happens when a journal is sent from copies that were made at different times. Return ``False`` when it cannot be that.
         """
         ...
 
@@ -123,10 +161,11 @@ class MemoryJournal:
         self._max_batch_points = max_batch_points
         # Reentrant: a signal handler that logs may interrupt a log() of the same thread.
         self._lock = threading.RLock()
-        self._records: deque[Record] = deque()
+        self._records: deque[Record | Operation] = deque()
         self._batches: deque[Batch] = deque()
         self._next_number = 0
         self._appended = self._acknowledged = self._rejected = self._dropped = 0
+        self._operations = self._settled_operations = 0
 
     @property
     def kept(self) -> str:
@@ -144,6 +183,17 @@ class MemoryJournal:
             self._records.append(record)
         return True
 
+    def append_operation(self, operation: Operation) -> None:
+        """Keep an operation, after everything that was appended before it."""
+        with self._lock:
+            self._operations += 1
+            self._records.append(operation)
+
+    def keep_file(self, copy: Callable[[Path], None], size_bytes: int) -> str | None:
+        """Return ``None``: files stay where they are."""
+        del copy, size_bytes
+        return None
+
     def next_batch(self) -> Batch | None:
         """Return the oldest batch that is not acknowledged; ``None`` when all are."""
         if not self._batches and self._records:
@@ -155,6 +205,7 @@ class MemoryJournal:
         self._batches.remove(batch)
         with self._lock:
             self._acknowledged += batch.points
+            self._settled_operations += batch.operation is not None
 
     def divide(self, batch: Batch, *, points: bool = False) -> bool:
         """Replace a batch by two smaller ones with new numbers; return ``False`` when it cannot be divided."""
@@ -166,17 +217,25 @@ class MemoryJournal:
             self._batches.appendleft(self._numbered(half))
         return True
 
+    def resolve(self, batch: Batch, stored_points: int) -> bool:
+        """Return ``False``: nobody else has a copy of this journal."""
+        del batch, stored_points
+        return False
+
     def reject(self, batch: Batch, reason: str = "") -> None:
         """Give up a batch that the store will never take, and count its points."""
         self._batches.remove(batch)
         with self._lock:
             self._rejected += batch.points
+            self._settled_operations += batch.operation is not None
 
     def tally(self) -> Tally:
         """Return how many points were appended, acknowledged, rejected and dropped so far."""
         with self._lock:
             pending = self._appended - self._acknowledged - self._rejected
-            return Tally(self._appended, self._acknowledged, self._rejected, self._dropped, volatile=pending)
+            return Tally(
+                self._appended, self._acknowledged, self._rejected, self._dropped, pending, self._operations, self._settled_operations
+            )
 
     def compact(self) -> None:
         """Fold waiting records into batches: columns take a fraction of the memory while a store is away."""
@@ -193,10 +252,18 @@ class MemoryJournal:
         columns = Columns()
         records = self._records
         while records and columns.points < self._max_batch_points:
-            columns.add(records.popleft())
+            first = records[0]
+            if not isinstance(first, Record):
+                if not columns.points:
+                    self._batches.append(self._numbered([], first))
+                    records.popleft()
+                    return
+                break
+            columns.add(first)
+            records.popleft()
         self._batches.append(self._numbered(columns.blocks()))
 
-    def _numbered(self, blocks: list[SeriesBlock]) -> Batch:
-        batch = Batch(self.client, self._next_number, blocks, sum(map(len, blocks)))
+    def _numbered(self, blocks: list[SeriesBlock], operation: Operation | None = None) -> Batch:
+        batch = Batch(self.client, self._next_number, blocks, sum(map(len, blocks)), operation)
         self._next_number += 1
         return batch

@@ -15,7 +15,7 @@ import msgspec
 from modelbox.client.segments import framed, whole_payloads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 __all__ = ["BatchRange", "Ledger", "write_whole"]
@@ -58,7 +58,6 @@ class Ledger:
         self._write = write
         self.waiting: dict[int, BatchRange] = {}
         self.frozen_bytes = 0
-        self.count = 0
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
             self._read()
@@ -91,9 +90,10 @@ class Ledger:
         """
         self._add(_Entry([batch]))
 
-    def divide(self, number: int, parts: tuple[BatchRange, BatchRange]) -> None:
-        """Put two batches in the place of one."""
-        self._add_if_possible(_Entry(list(parts), [number]))
+    def replace(self, old: Sequence[int], new: Sequence[BatchRange]) -> None:
+        """Put batches in the place of others; a number may stay, with other bytes."""
+        kept = {batch.number for batch in new}
+        self._add_if_possible(_Entry(list(new), [number for number in old if number not in kept]))
 
     def done(self, number: int) -> None:
         """Note that a batch needs no sending any more."""
@@ -123,7 +123,6 @@ class Ledger:
     def _apply(self, entry: _Entry) -> None:
         for batch in entry.batches:
             self.waiting[batch.number] = batch
-            self.count += 1
             self.frozen_bytes = max(self.frozen_bytes, batch.end)
         for number in entry.done:
             self.waiting.pop(number, None)

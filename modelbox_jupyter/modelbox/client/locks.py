@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["hold"]
+__all__ = ["hold", "is_held"]
 
 
 def hold(path: Path) -> int | None:
@@ -40,3 +40,14 @@ def hold(path: Path) -> int | None:
         raise
     os.close(descriptor)
     return None
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether some process holds the lock on a file."""
+    if not path.exists():
+        return False
+    descriptor = hold(path)
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False

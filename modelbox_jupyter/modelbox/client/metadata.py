@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, overload
 
+from modelbox.client.operations import operation
 from modelbox.client.values import plain_json
+from modelbox.entities.checks import checked_metadata
 from modelbox.entities.values import checked_json, json_from_wire, json_to_wire
 from modelbox.errors import InvalidRequest, shortened
 from modelbox.wire import routes
@@ -31,7 +33,7 @@ class MetadataMixin:
     def update_metadata(self, key: Mapping[str, object]) -> None: ...
 
     def update_metadata(self, key: str | Mapping[str, object], value: object = None) -> None:
-        """Set one key, or all keys of a dict; other keys stay, and numbers stay numbers.
+        """Set one key, or all keys of a dict; other keys stay, and numbers stay numbers. Never waits for the store, nor raises for outages.
 
         Numpy scalars, small arrays, paths, dates, enums and dataclasses become plain data.
 
@@ -52,7 +54,7 @@ class MetadataMixin:
         document = dict(key) if isinstance(key, Mapping) else {key: value}
         body = MetadataDocument(metadata=wire_metadata(document))
         self._before_update(document)
-        self._session.call(routes.UPDATE_METADATA, path={"object_id": self._id}, body=body)
+        self._session.submit(operation(routes.UPDATE_METADATA, path={"object_id": self._id}, body=body))
 
     def metadata(self) -> dict[str, Json]:
         """Return all metadata by key."""
@@ -72,4 +74,5 @@ def wire_metadata(document: Mapping[str, object]) -> dict[str, Json]:
     for key in document:
         if not isinstance(key, str):
             raise InvalidRequest(f"The metadata key {shortened(key, 40)} is {type(key).__name__}: keys are text.", field="metadata")
-    return {key: json_to_wire(checked_json(plain_json(value), field=key)) for key, value in document.items()}
+    plain = {key: checked_json(plain_json(value), field=key) for key, value in document.items()}
+    return {key: json_to_wire(value) for key, value in checked_metadata(plain).items()}

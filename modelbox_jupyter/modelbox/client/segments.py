@@ -8,6 +8,7 @@
     LAYOUT  = JSON [object id, [metric, ...]]                                        what NUMBERS of this layout are
     NUMBERS = step i64 | wall clock i64 | one f64 per metric of the layout
     MIXED   = step i64 | wall clock i64 | bytes of JSON u32 | 0 u32 | JSON [object id, [[metric, kind, bytes], ...]] | values
+    CALL    = JSON                                                                   an operation (modelbox.client.operations)
 
 A layout stands in every segment that uses it, so each segment can be read alone. A frame is written with one ``write``; what a dying
 process or machine leaves half written is at the end, and a reader stops there. Everything is a multiple of eight bytes so that the
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from modelbox.client.values import Value
     from modelbox.entities.series import SeriesBlock
 
-__all__ = ["MAGIC", "Folded", "Layouts", "RecordEncoder", "fold", "framed", "whole_payloads"]
+__all__ = ["MAGIC", "Folded", "Layouts", "RecordEncoder", "call_frame", "fold", "framed", "whole_payloads"]
 
 MAGIC = b"MBXJRNL1"
 """How every segment begins; the digit is the version of the format."""
@@ -40,7 +41,7 @@ MAGIC = b"MBXJRNL1"
 Layouts: TypeAlias = dict[int, tuple[str, list[str]]]
 """Object id and metrics of the layouts that a segment explained so far."""
 
-_LAYOUT, _NUMBERS, _MIXED = 1, 2, 3
+_LAYOUT, _NUMBERS, _MIXED, _CALL = 1, 2, 3, 4
 _MAX_LAYOUTS = 4096
 _MAX_FRAME_BYTES = 1 << 30
 _FRAME = struct.Struct("<II")
@@ -102,6 +103,11 @@ class RecordEncoder:
         self._packers[key] = packer
 
 
+def call_frame(text: bytes) -> bytes:
+    """Return the frame of an operation, given as JSON."""
+    return framed(_TAG.pack(_CALL, 0) + text + b" " * (-len(text) % 8))
+
+
 def _layout(layout: int, object_id: str, keys: list[str]) -> bytes:
     text = msgspec.json.encode([object_id, keys])
     return framed(_TAG.pack(_LAYOUT, layout) + text + b" " * (-len(text) % 8))
@@ -137,7 +143,7 @@ def _value(kind: str, data: bytes) -> Value:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Records as columns.
+    """Records as columns, up to the next operation; or that operation, when it comes first.
 
     Parameters
     ----------
@@ -149,16 +155,22 @@ class Folded:
         How much of the data was whole frames; the rest is to be read again, with what follows it.
     damaged
         Whether reading stopped at a frame that cannot become whole, however much follows.
+    first_byte
+        Where the first record or operation begins; layouts may stand before it.
+    call
+        The operation, as JSON.
     """
 
     blocks: list[SeriesBlock]
     points: int
     used_bytes: int
     damaged: bool
+    first_byte: int
+    call: bytes | None
 
 
 def fold(data: bytes, layouts: Layouts, *, verify: bool) -> Folded:
-    """Return the records in `data`, whole frames from a segment, as columns.
+    """Return the records that `data`, whole frames from a segment, begins with, as columns; or the operation that it begins with.
 
     Parameters
     ----------
@@ -171,14 +183,16 @@ def fold(data: bytes, layouts: Layouts, *, verify: bool) -> Folded:
     """
     reader = _Reader(data, layouts, verify=verify)
     reader.read()
-    return Folded(reader.columns.blocks(), reader.columns.points, reader.word * 8, reader.damaged)
+    return Folded(reader.columns.blocks(), reader.columns.points, reader.word * 8, reader.damaged, reader.first_word * 8, reader.call)
 
 
 class _Reader:
     def __init__(self, data: bytes, layouts: Layouts, *, verify: bool) -> None:
         self.columns = Columns()
         self.word = 0
+        self.first_word = -1
         self.damaged = False
+        self.call: bytes | None = None
         self._data = data
         self._view = memoryview(data)
         self._words = self._view[: len(data) // 8 * 8].cast("q")
@@ -186,7 +200,7 @@ class _Reader:
         self._verify = verify
 
     def read(self) -> None:
-        while self.word + 2 <= len(self._words) and not self.damaged:
+        while self.word + 2 <= len(self._words) and not self.damaged and self.call is None:
             length, _ = _FRAME.unpack_from(self._data, self.word * 8)
             if length < 8 or length % 8 or length > _MAX_FRAME_BYTES:
                 self.damaged = True
@@ -197,16 +211,21 @@ class _Reader:
             if self._verify and not self._is_whole(self.word, words):
                 self.damaged = True
                 return
-            self._read_frames(words)
+            if not self._read_frames(words):
+                return
 
     def _is_whole(self, word: int, words: int) -> bool:
         length, checksum = _FRAME.unpack_from(self._data, word * 8)
         return bool(length == (words - 1) * 8) and zlib.crc32(self._view[word * 8 + 8 : (word + words) * 8]) == checksum
 
-    def _read_frames(self, words: int) -> None:
-        """Read the frame here, and those of the same layout that follow it."""
+    def _read_frames(self, words: int) -> bool:
+        """Read the frame here, and those of the same layout that follow it; ``False`` when it does not belong to what was read."""
         begin = self.word * 8 + 8
         kind, layout = _TAG.unpack_from(self._data, begin)
+        if kind == _CALL and self.columns.points:
+            return False
+        if kind != _LAYOUT and self.first_word < 0:
+            self.first_word = self.word
         count = 1
         if kind == _NUMBERS and layout in self._layouts and len(self._layouts[layout][1]) == words - 4:
             count = self._run_length(words)
@@ -215,10 +234,13 @@ class _Reader:
             self._layouts[layout] = msgspec.json.decode(self._view[begin + 8 : begin + words * 8 - 8], type=tuple[str, list[str]])
         elif kind == _MIXED:
             self.columns.add(self._mixed(begin + 8))
+        elif kind == _CALL:
+            self.call = bytes(self._view[begin + 8 : begin + words * 8 - 8])
         else:
             self.damaged = True
-            return
+            return False
         self.word += words * count
+        return True
 
     def _run_length(self, words: int) -> int:
         """Return how many frames with the layout of this one stand here in a row.

@@ -1,30 +1,35 @@
-"""The sender: one daemon thread per connection that carries the journal to the store.
+"""The sender: one daemon thread per connection that carries the journal to the store, points and operations in their order.
 
 Its rules: training never waits for it and never sees an error of it. What may pass later (no connection, 429, 503, 507, a token that was
 refused) is tried again for as long as the process lives, with growing pauses. What the store refuses for good is divided until the
 offending points are alone; those are given up, counted and named once, and the rest goes on.
 
-Thread safety: :meth:`Sender.log`, :meth:`Sender.flush` and :meth:`Sender.tally` may be called from any thread. After a fork the child has
-an empty journal with a new identity and starts a thread of its own when it logs; what the parent had not sent stays the parent's.
+Thread safety: what logs, submits, flushes or counts may be called from any thread. After a fork the child has an empty journal with a new
+identity and starts a thread of its own when it logs; what the parent had not sent stays the parent's. Only creations that the store had not
+answered are in both: the child may be first to log to an experiment.
 """
 
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import random
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from modelbox.client.appending import at_work
 from modelbox.client.journal import Batch, Journal, MemoryJournal, Tally
+from modelbox.client.loading import go_on_loading, loading, renew_loading, wait_for_loading
 from modelbox.client.notices import Notices
 from modelbox.errors import (
+    AlreadyDone,
     BatchConflict,
     ModelBoxError,
     NotFound,
@@ -35,9 +40,13 @@ from modelbox.errors import (
     TooLarge,
     Unauthenticated,
 )
+from modelbox.forking import at_fork
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from modelbox.client.buffer import Record
+    from modelbox.client.operations import Operation
     from modelbox.client.transport import Transport
 
 __all__ = ["EXIT_FLUSH_S", "FlushReport", "Pace", "Sender", "exit_time_left_s", "flush_all"]
@@ -51,6 +60,9 @@ _TRIES_OF_A_FAILING_BATCH = 3
 _LAST_ANSWER_S = 1.0
 _ENOUGH_POINTS = 100_000
 _STEADY = 5
+_SYNC_S = 1.0
+_BEFORE_FORK_S = 2.0
+_logger = logging.getLogger("modelbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +77,17 @@ class FlushReport:
         Points that were lost because too many waited.
     rejected
         Points that the store refused for good.
+    operations
+        Creations, metadata, events and files that the store has not acknowledged yet.
     """
 
     pending: int
     dropped: int
     rejected: int
+    operations: int = 0
 
     def __bool__(self) -> bool:
-        return not self.pending
+        return not self.pending and not self.operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +115,16 @@ class Sender:
     Parameters
     ----------
     transport
-        Where to.
+        Where to; ``None`` to send nothing, and only write what was logged through to the disk now and then.
     make_journal
         Makes the journal, and a new one after a fork.
     pace
         How often.
     """
 
-    def __init__(self, transport: Transport, *, make_journal: Callable[[], Journal] = MemoryJournal, pace: Pace | None = None) -> None:
+    def __init__(
+        self, transport: Transport | None, *, make_journal: Callable[[], Journal] = MemoryJournal, pace: Pace | None = None
+    ) -> None:
         self._transport = transport
         self._make_journal = make_journal
         self._pace = pace or Pace()
@@ -116,8 +133,11 @@ class Sender:
         self._begin()
         _senders.add(self)
 
-    def _begin(self) -> None:
+    def _begin(self, creations: Iterable[Operation] = ()) -> None:
         self._journal = self._make_journal()
+        self._inherited = list(creations)
+        self._unanswered: dict[str, tuple[Operation, Callable[[object], None]]] = {}
+        self._is_away = False
         self._thread: threading.Thread | None = None
         self._starting = threading.RLock()  # a signal handler may log while a thread is being started
         self._only_one = threading.Lock()
@@ -128,6 +148,8 @@ class Sender:
 
     def log(self, record: Record) -> bool:
         """Keep a record and return at once; ``False`` when too many points wait, so that this one was dropped."""
+        if self._inherited:
+            self._submit_inherited()
         kept = not self._closed and self._journal.append(record)
         if self._closed:
             self._notices.log("closed", "ModelBox: this connection was closed, so what is logged through it is not kept.")
@@ -147,21 +169,73 @@ class Sender:
             self._wake.set()
         return kept
 
-    def flush(self, timeout_s: float | None = None) -> FlushReport:
-        """Wait until the store has every point that was logged before this call, at most `timeout_s`; never raises for outages."""
-        target = self._journal.tally().appended
+    def submit(self, operation: Operation, answered: Callable[[object], None] = lambda answer: None) -> bool:
+        """Keep an operation and return at once; ``False`` when this connection is closed.
+
+        Parameters
+        ----------
+        operation
+            What is to be done, after everything that was logged so far.
+        answered
+            Called with the answer of the store, by another thread; not called when the store refuses.
+        """
+        if self._closed:
+            self._notices.log("closed", "ModelBox: this connection was closed, so what is logged through it is not kept.")
+            return False
+        if self._inherited:
+            self._submit_inherited()
+        self._unanswered[operation.key] = (operation, answered)
+        self._journal.append_operation(operation)
+        if self._thread is None:
+            self._start()
+        self._wake.set()
+        return True
+
+    def _submit_inherited(self) -> None:
+        creations, self._inherited = self._inherited, []
+        for creation in creations:
+            self._journal.append_operation(creation)
+
+    def keep_file(self, copy: Callable[[Path], None], size_bytes: int) -> str | None:
+        """Keep the bytes of a file with the journal; return their name, or ``None`` when there is no room, or no place for files."""
+        return self._journal.keep_file(copy, size_bytes)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the store did not answer when it was asked last, or is never asked."""
+        return self._is_away or self._transport is None
+
+    @property
+    def owes_operations(self) -> bool:
+        """Whether operations wait."""
+        return bool(self._unanswered or self._inherited)
+
+    def flush(self, timeout_s: float | None = None, *, patient: bool = True) -> FlushReport:
+        """Wait until the store has everything that was logged before this call, at most `timeout_s`; never raises for outages.
+
+        Unless `patient`, a store that does not answer is not waited for.
+        """
+        before = self._journal.tally()
+        target = before.appended + before.operations
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
         def done() -> bool:
-            return self._handled() >= target
+            return self._handled() >= target or (not patient and self._is_away)
 
-        if not done() and (self._thread is not None or self._start()):
+        if self._transport is None:
+            self._journal.compact()
+        elif not done() and (self._thread is not None or self._start()):
             self._urgent.set()
             self._wake.set()
             with self._settled:
                 self._settled.wait_for(done, None if deadline is None else max(0.0, deadline - time.monotonic()))
         tally = self._journal.tally()
-        return FlushReport(max(0, target - tally.acknowledged - tally.rejected), tally.dropped, tally.rejected)
+        return FlushReport(
+            max(0, before.appended - tally.acknowledged - tally.rejected),
+            tally.dropped,
+            tally.rejected,
+            max(0, before.operations - tally.settled_operations),
+        )
 
     @property
     def kept(self) -> str:
@@ -216,17 +290,27 @@ class Sender:
             self._wake.clear()
             self._urgent.clear()
             self._gathered_points = 0
+            if self._transport is None:
+                self._urgent.wait(_SYNC_S)
+                self._journal.compact()
+                continue
+            with loading():  # here, after a pause: training has its first steps to itself
+                import_module("modelbox.wire.series")
             self._drain()
         self._journal.close()
 
     def _drain(self) -> None:
         """Send what waits now. What comes in the meantime waits for the next time, so that it makes whole batches too."""
         failures, faults = 0, 0
-        target = self._journal.tally().appended
-        while not self._closed and self._handled() < target and (batch := self._next_batch()) is not None:
+        before = self._journal.tally()
+        target = before.appended + before.operations
+        while not self._closed and self._transport is not None and self._handled() < target:
+            batch = self._next_batch()
+            if batch is None:
+                break
             try:
                 with at_work():
-                    self._transport.append_metrics(batch.blocks, client=batch.client, batch=batch.number)
+                    answer = _send(batch, self._transport)
             except _LATER as error:
                 failures += 1
                 self._wait_for_better_times(failures, error)
@@ -244,7 +328,10 @@ class Sender:
                 self._refused(batch, ModelBoxError(f"{type(error).__name__}: {error}"))
             else:
                 failures = faults = 0
+                self._is_away = False
                 self._notices.forget("away")
+                if batch.operation is not None:
+                    self._answered(batch.operation, answer)
                 self._journal.acknowledge(batch)
                 self._tell_waiting()
 
@@ -253,11 +340,16 @@ class Sender:
             return self._journal.next_batch()
 
     def _handled(self) -> int:
-        tally = self._journal.tally()
-        return tally.acknowledged + tally.rejected
+        return self._journal.tally().settled
+
+    def _answered(self, operation: Operation, answer: object) -> None:
+        _, callback = self._unanswered.pop(operation.key, (None, None))
+        if callback is not None:
+            callback(answer)
 
     def _wait_for_better_times(self, failures: int, error: ModelBoxError) -> None:
         self._notices.log("away", f"ModelBox: {error.detail} Points are kept {self._journal.kept} and sent again until they arrive.")
+        self._is_away = True
         self._tell_waiting()
         end = time.monotonic() + self._pace.pause_s(failures, error)
         while (left_s := end - time.monotonic()) > 0 and not self._closed:
@@ -267,8 +359,19 @@ class Sender:
                 break
 
     def _refused(self, batch: Batch, error: ModelBoxError) -> None:
+        if isinstance(error, AlreadyDone) and batch.operation is not None:
+            self._answered(batch.operation, None)
+            self._journal.acknowledge(batch)
+            self._tell_waiting()
+            return
         if isinstance(error, BatchConflict):
-            # The store has other content under this number, so it has seen these points: under new numbers they could be stored twice.
+            # Another copy of this journal was sent, and had more or fewer points. Otherwise the store has other content under this number,
+            # so it has seen these points: under new numbers they could be stored twice.
+            if not self._journal.resolve(batch, error.stored_points):
+                self._give_up(batch, error)
+            self._tell_waiting()
+            return
+        if batch.operation is not None:
             self._give_up(batch, error)
             return
         one_object_is_gone = isinstance(error, NotFound) and len({block.object_id for block in batch.blocks}) == 1
@@ -278,15 +381,36 @@ class Sender:
 
     def _give_up(self, batch: Batch, error: ModelBoxError) -> None:
         self._journal.reject(batch, error.detail)
-        key = batch.blocks[0].key
-        self._notices.log(
-            f"rejected {error.code}", f"ModelBox: points were refused and are not kept, first of metric {key!r}: {error.detail}"
-        )
+        if batch.operation is not None:
+            self._unanswered.pop(batch.operation.key, None)
+            self._notices.log(
+                f"refused {batch.operation.route} {error.code}", f"ModelBox: {batch.operation.what} was refused: {error.detail}"
+            )
+        else:
+            key = batch.blocks[0].key
+            self._notices.log(
+                f"rejected {error.code}", f"ModelBox: points were refused and are not kept, first of metric {key!r}: {error.detail}"
+            )
         self._tell_waiting()
 
     def _tell_waiting(self) -> None:
         with self._settled:
             self._settled.notify_all()
+
+
+def _send(batch: Batch, transport: Transport) -> object:
+    if batch.operation is None:
+        return transport.append_metrics(batch.blocks, client=batch.client, batch=batch.number)
+    operation = batch.operation
+    try:
+        return operation.carry_out(transport)
+    except NotFound:
+        created = operation.creates
+        if created is None or created.parent_id is None:
+            raise
+        # A parent that the store does not know must not cost the experiment, and with it all its points.
+        _logger.warning("ModelBox: there is no experiment %s, so %r is kept without a parent.", created.parent_id, created.name)
+        return operation.without_parent().carry_out(transport)
 
 
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()
@@ -304,24 +428,34 @@ def exit_time_left_s() -> float:
 
 def flush_all() -> int:
     """Flush every sender at the end of the process, say what becomes of the points that are left, and return how many those are."""
-    left = kept = 0
+    left = kept = notes = 0
     places: set[str] = set()
     for sender in list(_senders):
         sender.flush(exit_time_left_s())
         tally = sender.tally()
+        if sender._transport is None:
+            if tally.appended or tally.operations:
+                sys.stderr.write(
+                    f"ModelBox: this process was offline; its {tally.appended} points wait {sender.kept}. 'modelbox sync FOLDER' with that "
+                    "folder, or a copy of it, sends them to a store.\n"
+                )
+            sender.retire()
+            continue
         left += tally.volatile
-        if tally.pending > tally.volatile:
+        if tally.pending > tally.volatile or tally.pending_operations:
             kept += tally.pending - tally.volatile
+            notes += tally.pending_operations
             places.add(sender.kept)
         sender.retire()
     if left:
         sys.stderr.write(f"ModelBox: {left} points did not reach the store before the process ended; they are lost.\n")
-    if kept:
+    if kept or notes:
+        what = f"{kept} points" + (f" and {notes} creations and notes" if notes else "")
         sys.stderr.write(
-            f"ModelBox: {kept} points did not reach the store before the process ended; they are kept {', '.join(sorted(places))} and are "
+            f"ModelBox: {what} did not reach the store before the process ended; they are kept {', '.join(sorted(places))} and are "
             "sent when ModelBox is used next, or by 'modelbox sync'.\n"
         )
-    return left + kept
+    return left + kept + notes
 
 
 def _flush_before_multiprocessing_exits() -> None:
@@ -332,14 +466,23 @@ def _flush_before_multiprocessing_exits() -> None:
         util.Finalize(None, flush_all, exitpriority=100)
 
 
+def _settle_before_fork() -> None:
+    """Let the store know of new experiments before a child logs to them."""
+    for sender in list(_senders):
+        if sender.owes_operations and not sender.is_away and threading.current_thread() is not sender._thread:
+            sender.flush(_BEFORE_FORK_S, patient=False)
+
+
 def _begin_anew_in_child() -> None:
     global _exit_deadline_s
     _exit_deadline_s = None
     for sender in list(_senders):
+        creations = [operation for operation, _ in sender._unanswered.values() if operation.creates is not None]
         sender._journal.leave()
-        sender._begin()
+        sender._begin([*sender._inherited, *creations])
 
 
 atexit.register(flush_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew_in_child)
+# In this order: what settles may have to load something.
+at_fork(before=_settle_before_fork, after_in_child=_begin_anew_in_child)
+at_fork(before=wait_for_loading, after_in_parent=go_on_loading, after_in_child=renew_loading)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ from modelbox.wire.messages import MAX_PAGE
 if TYPE_CHECKING:
     from modelbox.client.catchup import CatchUp
     from modelbox.client.discovery import Where
+    from modelbox.client.operations import Operation
     from modelbox.client.transport import Transport
     from modelbox.wire.messages import Page
     from modelbox.wire.routes import Route
@@ -26,6 +27,7 @@ T = TypeVar("T")
 Q = TypeVar("Q")
 
 _READ_YOUR_WRITES_S = 5.0
+_INTRODUCTION_S = 2.0
 
 
 class Session:
@@ -62,8 +64,38 @@ class Session:
         self.notices = Notices()
 
     def call(self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None) -> R:
-        """Carry out a route."""
+        """Carry out a route now, and return its answer."""
+        if self.catch_up is not None:
+            self.catch_up.settle(_INTRODUCTION_S)
+        if self.sender.owes_operations:
+            self.settle()
         return self.transport.call(route, path=path, query=query, body=body)
+
+    def submit(self, operation: Operation, answered: Callable[[Any], None] = lambda answer: None) -> None:
+        """Have an operation carried out in the background, after all that was logged before; on strict connections now.
+
+        Parameters
+        ----------
+        operation
+            What is to be done.
+        answered
+            Called with the answer, perhaps by another thread; never when the store refuses, or knows the operation already.
+        """
+        if not self.strict or self.is_offline:
+            self.sender.submit(operation, answered)
+            return
+        self.settle()
+        answered(operation.carry_out(self.transport))
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether nothing is sent from here."""
+        return self.where.kind == "offline"
+
+    def introduce(self) -> None:
+        """Let the store know of what was created here, before somebody else is told of it; a store that is away is not waited for."""
+        if self.sender.owes_operations and not self.sender.is_away:
+            self.sender.flush(_INTRODUCTION_S, patient=False)
 
     def every(
         self, route: Route[Q, None, Page[T]], query: Q, *, path: Mapping[str, str] | None = None, limit: int | None = None
@@ -82,7 +114,9 @@ class Session:
 
     def settle(self) -> None:
         """Let what was logged arrive before something is read, so that a reader sees its own writes."""
-        self.sender.flush(_READ_YOUR_WRITES_S)
+        if self.catch_up is not None:
+            self.catch_up.settle(_INTRODUCTION_S)
+        self.sender.flush(_READ_YOUR_WRITES_S, patient=False)
 
     def close(self) -> None:
         """Send what is left and release the connection."""

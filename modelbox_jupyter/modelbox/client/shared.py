@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from modelbox.client.discovery import Where
     from modelbox.client.experiment import Experiment
     from modelbox.client.model import Model
+    from modelbox.client.opening import Mode
     from modelbox.client.spool import Durability
 
 __all__ = ["connect", "default_connection", "experiment", "model", "new_experiment", "new_model", "start", "where"]
@@ -30,10 +31,19 @@ def connect(
     durability: Durability = "process",
     system_metrics: bool | None = None,
     provenance: bool | None = None,
+    mode: Mode | None = None,
 ) -> ModelBox:
     """Open a connection and make it the one that the functions of this package use. Parameters are those of :class:`ModelBox`."""
     global _default
-    connection = ModelBox(address, token=token, strict=strict, durability=durability, system_metrics=system_metrics, provenance=provenance)
+    connection = ModelBox(
+        address,
+        token=token,
+        strict=strict,
+        durability=durability,
+        system_metrics=system_metrics,
+        provenance=provenance,
+        mode=mode,
+    )
     with _default_lock:
         _default = connection
     return connection

@@ -10,19 +10,21 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from modelbox.client.appending import append
-from modelbox.client.disk_journal import REJECTED, DiskJournal
+from modelbox.client.disk_journal import DiskJournal
 from modelbox.client.journal import Batch, MemoryJournal, Tally
 from modelbox.client.notices import Notices
+from modelbox.client.rejected import REJECTED
 from modelbox.settings import JOURNAL_LOCK, spool_folder
 
 if TYPE_CHECKING:
     from modelbox.client.buffer import Record
     from modelbox.client.discovery import Where
+    from modelbox.client.operations import Operation
 
 __all__ = ["Durability", "SpoolOptions", "SpooledJournal", "adopted", "journals_in", "spool_of"]
 
@@ -39,6 +41,7 @@ class SpoolOptions:
     durability: Literal["process", "disk"] = "process"
     max_bytes: int | None = None
     write: Callable[[int, bytes], int] = append
+    sends: bool = True
 
 
 class SpooledJournal:
@@ -75,18 +78,44 @@ class SpooledJournal:
             try:
                 kept = (self._disk or self._open()).append(record)
             except OSError as error:
-                self._retry_at_s = time.monotonic() + _RETRY_S
-                self._notices.log(
-                    "disk",
-                    f"ModelBox: the journal in {self._root} cannot be written ({error.strerror or error}); points wait in memory instead "
-                    "and are lost if this process is killed. Free some space, or set MODELBOX_STATE_DIR to another folder.",
-                )
+                self._disk_failed(error)
             else:
                 if self._retry_at_s:
-                    self._retry_at_s = 0.0
-                    self._notices.forget("disk")
+                    self._disk_works()
                 return kept
         return self._memory.append(record)
+
+    def append_operation(self, operation: Operation) -> None:
+        """Keep an operation, after everything that was appended before it."""
+        if not self._retry_at_s or time.monotonic() >= self._retry_at_s:
+            try:
+                (self._disk or self._open()).append_operation(operation)
+            except OSError as error:
+                self._disk_failed(error)
+            else:
+                self._disk_works()
+                return
+        self._memory.append_operation(operation)
+
+    def keep_file(self, copy: Callable[[Path], None], size_bytes: int) -> str | None:
+        """Keep the bytes of a file with the journal; return their name, or ``None`` when there is no room for so many."""
+        try:
+            return (self._disk or self._open()).keep_file(copy, size_bytes)
+        except OSError as error:
+            self._disk_failed(error)
+            return None
+
+    def _disk_failed(self, error: OSError) -> None:
+        self._retry_at_s = time.monotonic() + _RETRY_S
+        self._notices.log(
+            "disk",
+            f"ModelBox: the journal in {self._root} cannot be written ({error.strerror or error}); points wait in memory instead "
+            "and are lost if this process is killed. Free some space, or set MODELBOX_STATE_DIR to another folder.",
+        )
+
+    def _disk_works(self) -> None:
+        self._retry_at_s = 0.0
+        self._notices.forget("disk")
 
     def _open(self) -> DiskJournal:
         options = self._options
@@ -98,6 +127,7 @@ class SpooledJournal:
                     max_bytes=options.max_bytes,
                     write=options.write,
                     on_sync_error=self._warn_of_sync,
+                    sends=options.sends,
                 )
             return self._disk
 
@@ -120,6 +150,10 @@ class SpooledJournal:
             batch = None
         return batch or self._memory.next_batch()
 
+    def creations(self) -> list[Operation]:
+        """Return the operations among what waits on disk that create experiments."""
+        return [] if self._disk is None else self._disk.creations()
+
     def acknowledge(self, batch: Batch) -> None:
         """Forget a batch that the store has."""
         if (owner := self._owner(batch)) is not None:
@@ -129,6 +163,11 @@ class SpooledJournal:
         """Replace a batch by two smaller ones with new numbers; return ``False`` when it cannot be divided."""
         owner = self._owner(batch)
         return owner is None or owner.divide(batch, points=points)
+
+    def resolve(self, batch: Batch, stored_points: int) -> bool:
+        """Put right a batch under whose number the store has `stored_points` of this journal: another copy of it was sent."""
+        owner = self._owner(batch)
+        return owner is None or owner.resolve(batch, stored_points)
 
     def reject(self, batch: Batch, reason: str = "") -> None:
         """Give up a batch that the store will never take."""
@@ -141,16 +180,9 @@ class SpooledJournal:
         return next((journal for journal in journals if journal is not None and journal.client == batch.client), None)
 
     def tally(self) -> Tally:
-        """Return how many points were appended, acknowledged, rejected and dropped so far."""
-        memory = self._memory.tally()
-        parts = (self._before, memory) if self._disk is None else (self._before, memory, self._disk.tally())
-        return Tally(
-            sum(part.appended for part in parts),
-            sum(part.acknowledged for part in parts),
-            sum(part.rejected for part in parts),
-            sum(part.dropped for part in parts),
-            volatile=memory.pending,
-        )
+        """Return how many points and operations were appended, and what became of them."""
+        kept = self._before + self._memory.tally()
+        return kept if self._disk is None else kept + self._disk.tally()
 
     def compact(self) -> None:
         """Take less memory, and write through to the disk."""
@@ -161,7 +193,7 @@ class SpooledJournal:
     def close(self) -> None:
         """Leave what waits on disk to the next process, and nothing else behind."""
         if self._disk is not None:
-            self._before = _sum(self._before, self._disk.tally())
+            self._before += _handled(self._disk.tally())
             self._disk.close()
             self._disk = None
 
@@ -171,15 +203,9 @@ class SpooledJournal:
             self._disk.leave()
 
 
-def _sum(before: Tally, ended: Tally) -> Tally:
+def _handled(ended: Tally) -> Tally:
     # What an ended journal still held is somebody else's to send.
-    handled = ended.acknowledged + ended.rejected
-    return Tally(
-        before.appended + handled,
-        before.acknowledged + ended.acknowledged,
-        before.rejected + ended.rejected,
-        before.dropped + ended.dropped,
-    )
+    return replace(ended, appended=ended.acknowledged + ended.rejected, operations=ended.settled_operations)
 
 
 def spool_of(where: Where, env: Mapping[str, str] | None = None) -> Path:
@@ -215,7 +241,8 @@ def adopted(folder: Path) -> SpooledJournal | None:
     disk = DiskJournal.adopt(folder)
     if disk is None:
         return None
-    if not disk.tally().pending:
+    tally = disk.tally()
+    if not tally.pending and not tally.pending_operations:
         disk.close()
         return None
     return SpooledJournal(folder.parent, disk=disk)

@@ -33,7 +33,8 @@ class TrackedObject(MetricsMixin, MetadataMixin, EventsMixin, ArtifactsMixin):
 
     @property
     def id(self) -> str:
-        """Id of the object: 40 hex digits."""
+        """Id of the object: 40 hex digits. Whoever is told it will find the object: the store knows it by then, unless it is away."""
+        self._session.introduce()
         return self._id
 
     @property

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from modelbox.client.connection import joined_frames
+from modelbox.client.experiment_queries import joined_frames
 from modelbox.client.shared import default_connection
 from modelbox.client.tracked import TrackedObject
 from modelbox.errors import InvalidRequest, NotFound

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from modelbox.client.connection import ModelBox
 
-__all__ = ["ACKNOWLEDGING_WRITER", "KEY", "Outcome", "acknowledged_steps", "stored_steps"]
+__all__ = ["ACKNOWLEDGING_WRITER", "KEY", "STARTING_WRITER", "Outcome", "acknowledged", "acknowledged_steps", "stored_steps"]
 
 KEY = "val/loss @1"
 """The metric that writers log."""
@@ -44,6 +44,32 @@ box.close()
 """A program that writes a step to a file as soon as ``log()`` has returned for it.
 
 Arguments: address, id of the experiment, path of the file, first step, steps per second (0 for as many as possible), seconds.
+"""
+
+
+STARTING_WRITER = """
+import itertools, os, sys, time, modelbox
+address, ack_path, name = sys.argv[1:4]
+ack = os.open(ack_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+run = modelbox.ModelBox(address or None).start(name, namespace="équipe/vision", params={"name": name}, tags=["crash"])
+os.write(ack, b"start %s\\n" % run._id.encode())
+print("ready", flush=True)
+for step in itertools.count():
+    run.log({"val/loss @1": step / 3}, step=step)
+    os.write(ack, b"point %d\\n" % step)
+    if step % 10 == 0:
+        run.update_metadata({"mark": step, f"mark {step}": True})
+        os.write(ack, b"mark %d\\n" % step)
+        run.log_event(f"event {step}", source="trainer")
+        os.write(ack, b"event %d\\n" % step)
+    if step % 100 == 0:
+        run.new_checkpoint(step, {"loss": 0.5}).log(inner=0.25, step=step)
+        os.write(ack, b"checkpoint %d\\n" % step)
+    time.sleep(0.002)
+"""
+"""A program that starts an experiment, and writes to a file what it is told is kept: points, metadata, events, checkpoints.
+
+Arguments: address (empty for the default), path of the file, name of the experiment.
 """
 
 
@@ -88,6 +114,12 @@ class Outcome:
 def acknowledged_steps(path: Path) -> list[int]:
     """Return the steps that a writer was told are kept."""
     return [int(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+
+
+def acknowledged(path: Path, kind: str) -> list[str]:
+    """Return what a :data:`STARTING_WRITER` was told is kept, of one kind: ``"start"``, ``"point"``, ``"mark"`` or ``"event"``."""
+    lines = [line.split(" ", 1) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+    return [rest for first, rest in lines if first == kind]
 
 
 def stored_steps(box: ModelBox, object_id: str, at_least: Iterable[int] = (), *, key: str = KEY, timeout_s: float = 30.0) -> list[int]:

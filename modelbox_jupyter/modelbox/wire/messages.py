@@ -99,7 +99,10 @@ class Deleted(Struct, frozen=True, kw_only=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """An error as ``application/problem+json`` (RFC 9457); `code` names the class of :mod:`modelbox.errors`."""
+    """An error as ``application/problem+json`` (RFC 9457); `code` names the class of :mod:`modelbox.errors`.
+
+    `stored_points` says how many points there are under the number of a batch that came again with other content.
+    """
 
     status: int
     code: str
@@ -108,6 +111,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     field: str | None = None
     limit: str | None = None
     retry_after_s: float | None = None
+    stored_points: int | None = None
     request_id: str = ""
 
 

@@ -6,6 +6,7 @@ import math
 from tornado import web
 
 from modelbox.errors import (
+    BatchConflict,
     InvalidRequest,
     MethodNotAllowed,
     ModelBoxError,
@@ -52,6 +53,7 @@ def problem_for(error: BaseException, request_id: str) -> Problem:
                 field=error.field,
                 limit=error.limit,
                 retry_after_s=error.retry_after_s,
+                stored_points=error.stored_points if isinstance(error, BatchConflict) else None,
                 request_id=request_id,
             )
         case web.HTTPError():

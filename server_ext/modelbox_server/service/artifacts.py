@@ -13,13 +13,13 @@ from typing import Self
 
 import msgspec
 
+from modelbox.entities.checks import MAX_TRACKED_FILES, checked_count, checked_digest, checked_media_type, checked_prose, checked_size
 from modelbox.entities.ids import file_id, salted_id
 from modelbox.entities.names import checked_artifact_name
 from modelbox.entities.records import ArtifactRecord, ArtifactStorage, ChangeKind, ObjectRef
 from modelbox.errors import BlobMissing, ChecksumMismatch, InvalidRequest, NoContent, NotFound, RangeNotSatisfiable, shortened
 from modelbox.wire.messages import ArtifactQuery, ArtifactsQuery, ArtifactUploadQuery, Deleted, Page, TrackArtifacts, TrackedFile
 from modelbox_server.service.changes import difference, fields_of, note
-from modelbox_server.service.checks import checked_count, checked_digest, checked_media_type, checked_prose, checked_size
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.objects import Erased, Objects, artifact_ref, resolve
 from modelbox_server.service.paging import page_of
@@ -28,7 +28,6 @@ from modelbox_server.storage.interfaces import BlobInfo, BlobStore, BlobWriter, 
 
 __all__ = ["ArtifactContent", "ArtifactUpload", "ArtifactsService"]
 
-_MAX_FILES = 10_000
 _MD5_UP_TO_BYTES = 32 << 20
 """Larger uploads get their MD5 only when it is declared, or asked for: it would take most of the time of an upload."""
 
@@ -100,7 +99,7 @@ class ArtifactsService:
 
     def track(self, caller: Caller, object_id: str, request: TrackArtifacts) -> Page[ArtifactRecord]:
         """Keep references to files, all of them or none; a repeat returns what is there."""
-        checked_count(request.files, _MAX_FILES, "files", field="files")
+        checked_count(request.files, MAX_TRACKED_FILES, "files", field="files")
         files = [_checked_file(file, f"files[{i}]") for i, file in enumerate(request.files)]
         with self._metadata.write() as tx:
             parent = resolve(tx, object_id)

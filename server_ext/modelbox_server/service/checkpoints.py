@@ -1,12 +1,12 @@
 """Checkpoints: the state of an experiment at an epoch."""
 
+from modelbox.entities.checks import MAX_METADATA_KEYS, checked_count, checked_metadata
 from modelbox.entities.ids import checkpoint_id, salted_id
 from modelbox.entities.names import checked_key
 from modelbox.entities.records import ChangeKind, CheckpointRecord, ExperimentRecord, ObjectRef, ObjectType
 from modelbox.entities.values import float_from_wire
 from modelbox.wire.messages import CheckpointCreate, Created, Deleted, Page, PageQuery
 from modelbox_server.service.changes import fields_of, note
-from modelbox_server.service.checks import MAX_METADATA_KEYS, checked_count, checked_metadata
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.metadata import set_metadata
 from modelbox_server.service.objects import Objects, require

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from modelbox.entities.checks import MAX_METADATA_VALUE_BYTES, checked_id, checked_metadata, checked_moment
 from modelbox.entities.ids import salted_id
 from modelbox.entities.names import checked_name
 from modelbox.entities.records import ChangeKind, EventRecord, ObjectRef
@@ -9,7 +10,6 @@ from modelbox.entities.times import to_us
 from modelbox.errors import Conflict, TooLarge
 from modelbox.wire.messages import EventCreate, EventsQuery, Page
 from modelbox_server.service.changes import note
-from modelbox_server.service.checks import MAX_METADATA_VALUE_BYTES, checked_id, checked_metadata, checked_moment
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.objects import resolve
 from modelbox_server.service.paging import page_of

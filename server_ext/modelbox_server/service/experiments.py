@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET
 
+from modelbox.entities.checks import checked_id, checked_label, checked_metadata, checked_moment
 from modelbox.entities.ids import experiment_id, salted_id
 from modelbox.entities.names import checked_name, checked_namespace
 from modelbox.entities.records import (
@@ -18,7 +19,6 @@ from modelbox.entities.records import (
 from modelbox.errors import Conflict, InvalidRequest, shortened
 from modelbox.wire.messages import Created, Deleted, ExperimentCreate, ExperimentsQuery, ExperimentUpdate, Page
 from modelbox_server.service.changes import difference, fields_of, note
-from modelbox_server.service.checks import checked_id, checked_label, checked_metadata, checked_moment
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.metadata import set_metadata
 from modelbox_server.service.objects import Objects, require

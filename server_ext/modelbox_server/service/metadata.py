@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from modelbox.entities.checks import MAX_METADATA_KEYS, checked_metadata
 from modelbox.entities.names import checked_key
 from modelbox.entities.records import ChangeKind, Json, MetadataEntry, ObjectRef
 from modelbox.errors import TooLarge
 from modelbox.wire.messages import Deleted, MetadataDelete, MetadataDocument
 from modelbox_server.service.changes import note
-from modelbox_server.service.checks import MAX_METADATA_KEYS, checked_metadata
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.objects import resolve
 from modelbox_server.storage.interfaces import Condition, MetadataStore, MetadataTransaction

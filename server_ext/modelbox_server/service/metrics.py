@@ -8,11 +8,11 @@ from unicodedata import normalize
 import numpy as np
 import numpy.typing as npt
 
+from modelbox.entities.checks import checked_count
 from modelbox.entities.names import checked_key, checked_name
 from modelbox.entities.series import SeriesBlock, ValueKind
 from modelbox.errors import InvalidQuery, InvalidRequest, NotFound, TooLarge, shortened
 from modelbox.wire.messages import AppendResult, MetricsQuery, SeriesSummaries, SummariesQuery
-from modelbox_server.service.checks import checked_count
 from modelbox_server.service.context import Caller
 from modelbox_server.service.objects import missing_among
 from modelbox_server.storage.interfaces import BatchKey, MetadataStore, MetricsStore

@@ -3,12 +3,12 @@
 import msgspec
 from msgspec import UNSET
 
+from modelbox.entities.checks import checked_label, checked_metadata, checked_prose
 from modelbox.entities.ids import model_id, salted_id
 from modelbox.entities.names import checked_name, checked_namespace
 from modelbox.entities.records import ChangeKind, ModelRecord, ObjectRef, ObjectType
 from modelbox.wire.messages import Created, Deleted, ModelCreate, ModelsQuery, ModelUpdate, Page
 from modelbox_server.service.changes import difference, fields_of, note
-from modelbox_server.service.checks import checked_label, checked_metadata, checked_prose
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.metadata import set_metadata
 from modelbox_server.service.objects import Objects, require

@@ -6,13 +6,13 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET
 
+from modelbox.entities.checks import checked_label, checked_metadata, checked_prose, checked_tags
 from modelbox.entities.ids import model_version_id, salted_id
 from modelbox.entities.names import checked_name
 from modelbox.entities.records import ChangeKind, ExperimentRecord, ModelRecord, ModelVersionRecord, ObjectRef, ObjectType
 from modelbox.errors import TagTaken, shortened
 from modelbox.wire.messages import Created, Deleted, ModelVersionCreate, ModelVersionUpdate, Page, PageQuery
 from modelbox_server.service.changes import difference, fields_of, note
-from modelbox_server.service.checks import checked_label, checked_metadata, checked_prose, checked_tags
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.metadata import set_metadata
 from modelbox_server.service.objects import Objects, require

@@ -7,11 +7,12 @@ idle connections just before a fork, after letting transactions that are under w
 Thread safety: a guard may be used from any thread; a fork waits, for a bounded time, until no other thread is inside :meth:`ForkGuard.use`.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from weakref import WeakSet
+
+from modelbox.forking import at_fork
 
 __all__ = ["ForkGuard"]
 
@@ -71,12 +72,9 @@ class ForkGuard:
 
 _guards: WeakSet[ForkGuard] = WeakSet()
 _held: list[ForkGuard] = []
-# Two threads that fork at once would otherwise take the guards in different orders.
-_one_fork = threading.Lock()
 
 
 def _before() -> None:
-    _one_fork.acquire()
     _held.extend(_guards)
     for guard in _held:
         guard._before()
@@ -86,15 +84,12 @@ def _after_in_parent() -> None:
     for guard in _held:
         guard._after_in_parent()
     _held.clear()
-    _one_fork.release()
 
 
 def _after_in_child() -> None:
     for guard in _held:
         guard._after_in_child()
     _held.clear()
-    _one_fork.release()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which never forks
-    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

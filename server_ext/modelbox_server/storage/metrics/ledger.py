@@ -17,6 +17,7 @@ def repeated(batch: BatchKey, stored_digest: bytes, stored_points: int) -> Appen
     if stored_digest != batch.digest:
         raise BatchConflict(
             f"Batch {batch.number} of client {shortened(batch.client)} was stored before with other points, and nothing was written now: "
-            "give every batch a number of its own."
+            "give every batch a number of its own.",
+            stored_points=stored_points,
         )
     return AppendOutcome(stored_points, duplicate=True)

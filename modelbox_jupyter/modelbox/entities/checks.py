@@ -1,4 +1,4 @@
-"""What may be sent: each rule for a value once, with its sentence, so that every face refuses the same things in the same words.
+"""What may be sent: each rule for a value once, with its sentence, so that client and every face refuse the same things in the same words.
 
 Names and keys have their own module, :mod:`modelbox.entities.names`; here stands the rest.
 """
@@ -18,8 +18,10 @@ from modelbox.errors import InvalidRequest, TooLarge, shortened
 __all__ = [
     "MAX_METADATA_KEYS",
     "MAX_METADATA_VALUE_BYTES",
+    "MAX_TRACKED_FILES",
     "checked_count",
     "checked_digest",
+    "checked_epoch",
     "checked_id",
     "checked_label",
     "checked_media_type",
@@ -35,6 +37,9 @@ MAX_METADATA_KEYS = 10_000
 
 MAX_METADATA_VALUE_BYTES = 1 << 20
 """Most bytes of one metadata value as JSON, and of the metadata of one event."""
+
+MAX_TRACKED_FILES = 10_000
+"""Most files that one request tracks."""
 
 MAX_PROSE_CHARS = 65_536
 MAX_TAGS = 1_000
@@ -52,6 +57,13 @@ def checked_id(value: str, what: str, *, field: str) -> str:
 def checked_label(value: str, what: str, *, field: str) -> str:
     """Return an optional one-line text, such as an owner: empty, or under the rules of a name."""
     return checked_name(value, what, field=field) if value else ""
+
+
+def checked_epoch(value: int) -> int:
+    """Return the number of an epoch."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _INT64_MAX:
+        raise InvalidRequest(f"The epoch {shortened(value, 40)} is none: it is an integer between 0 and 2^63-1.", field="epoch")
+    return value
 
 
 def checked_prose(value: str, what: str, *, field: str) -> str:
