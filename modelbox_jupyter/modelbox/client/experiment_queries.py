@@ -61,8 +61,4 @@ def joined_frames(pages: Sequence[ExperimentFrame]) -> ExperimentFrame:
             msgspec.structs.replace(parts[0], values=[value for part in parts for value in part.values])
             for parts in zip(*(page.shown for page in pages), strict=True)
         ],
-        shown=[
-            msgspec.structs.replace(parts[0], values=[value for part in parts for value in part.values])
-            for parts in zip(*(page.shown for page in pages), strict=True)
-        ],
     )
