@@ -294,7 +294,7 @@ class Sender:
                 self._urgent.wait(_SYNC_S)
                 self._journal.compact()
                 continue
-            with loading():  # here, after a pause: training has its first steps to itself
+            with loading(), at_work():  # here, after a pause: training has its first steps to itself
                 import_module("modelbox.wire.series")
             self._drain()
         self._journal.close()
