@@ -34,6 +34,8 @@ class LazyTransport:
         Where the store is.
     """
 
+    verifies = True  # as the services in this process do
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._opened: Transport | None = None
@@ -83,6 +85,8 @@ class OfflineTransport:
     folder
         Where points wait meanwhile.
     """
+
+    verifies = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
