@@ -4,10 +4,12 @@ Three answers are possible. ``None`` means that it depends on metadata or summar
 experiments by their records alone and look up the rest for those that are left.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from operator import ge, gt, le, lt
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 from modelbox.entities.records import ExperimentRecord, Json
 from modelbox.entities.series import SeriesSummary, ValueKind
@@ -114,12 +116,10 @@ def _holds(test: Present | Compare | Among | Between | Matches, value: Json) -> 
     match test:
         case Present():
             return value is not False and value is not None and value != ""
-        case Compare(_, "=", wanted):
-            return identity(value) == identity(wanted)
-        case Compare(_, "!=", wanted):
-            return identity(value) != identity(wanted)
         case Compare(_, comparator, wanted):
-            return _ordered(value, comparator, wanted)
+            if comparator in _ORDERED:
+                return _ordered(value, comparator, wanted)
+            return (identity(value) == identity(wanted)) is (comparator == "=")
         case Among(_, members, negated):
             return (identity(value) in members) is not negated
         case Between(_, low, high, negated):
@@ -128,23 +128,16 @@ def _holds(test: Present | Compare | Among | Between | Matches, value: Json) -> 
             return (isinstance(value, str) and pattern.found_in(value)) is not negated
 
 
+_ORDERED: Mapping[Comparator, Callable[[Any, Any], Any]] = MappingProxyType({"<": lt, "<=": le, ">": gt, ">=": ge})
+
+
 def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)  # a union would take three times as long
 
 
 def _ordered(value: Json, comparator: Comparator, wanted: Literal_) -> bool:
     comparable = isinstance(value, str) if isinstance(wanted, str) else _is_number(value)
-    if not comparable:
-        return False
-    match comparator:
-        case "<":
-            return bool(value < wanted)
-        case "<=":
-            return bool(value <= wanted)
-        case ">":
-            return bool(value > wanted)
-        case _:
-            return bool(value >= wanted)
+    return comparable and bool(_ORDERED[comparator](value, wanted))
 
 
 # --- values of fields --------------------------------------------------------------------------------------------------------------------
