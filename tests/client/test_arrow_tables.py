@@ -92,7 +92,7 @@ def test_no_points_are_a_table_too(box: ModelBox) -> None:
 def test_an_unknown_format_is_refused(box: ModelBox) -> None:
     with pytest.raises(InvalidRequest, match="take 'pandas' or 'arrow'"):
         modelbox.metrics([], format="polars", connection=box)  # type: ignore[call-overload]
-    with pytest.raises(InvalidRequest, match="wide=True with 'pandas' only"):
+    with pytest.raises(InvalidRequest, match="pivot it"):
         modelbox.metrics([], format="arrow", wide=True, connection=box)
 
 
@@ -102,3 +102,64 @@ def test_a_wide_table_has_room_for_metrics_called_like_its_index(box: ModelBox) 
     wide = modelbox.metrics(run, wide=True, connection=box)
     assert wide.columns.tolist() == ["experiment_id", "step", "metrics.experiment_id", "loss", "metrics.step"]
     assert wide.iloc[0].tolist() == [run.id, 3, 7.0, 1.0, 5.0]
+
+
+@pytest.fixture
+def mixed(box: ModelBox) -> ModelBox:
+    with box.start("a", params={"int": 1, "float": math.inf, "flag": True, "mixed": [1, math.nan], "text": "é"}, tags=["t"]) as run:
+        run.log(loss=0.5)
+    box.start("</script>", params={"float": 0.5, "mixed": "x", "flag": False, "text": None})
+    return box
+
+
+def test_runs_are_arrow_without_pyarrow_between(mixed: ModelBox) -> None:
+    runs, frame = modelbox.experiments(format="arrow", connection=mixed), modelbox.experiments(connection=mixed)
+    assert runs.column_names == frame.columns.tolist()
+    table = pa.table(runs)
+    table.validate(full=True)
+    assert table.schema == pa.schema(runs)
+    types = {field.name: str(field.type) for field in table.schema}
+    assert types["created_at"] == types["finished_at"] == "timestamp[us, tz=UTC]"
+    assert [types[f"params.{name}"] for name in ("int", "float", "flag", "mixed", "text")] == [
+        "int64",
+        "double",
+        "bool",
+        "string",
+        "string",
+    ]
+    assert types["tags.t"] == "bool"
+    rows = table.to_pylist()
+    assert [row["name"] for row in rows] == ["</script>", "a"]
+    assert [row["params.int"] for row in rows] == [None, 1]
+    assert [row["params.float"] for row in rows] == [0.5, math.inf]
+    assert [row["params.flag"] for row in rows] == [False, True]
+    assert [row["params.mixed"] for row in rows] == ["x", '[1, {"$float": "NaN"}]']
+    assert [row["params.text"] for row in rows] == [None, "é"]
+    assert [row["tags.t"] for row in rows] == [False, True]
+    assert rows[0]["finished_at"] is None
+    assert rows[1]["created_at"] == frame["created_at"][1]
+    assert pl.DataFrame(runs).columns == runs.column_names
+    assert repr(runs).startswith("<2 rows of 22 columns: experiment_id, name, ")
+
+
+def test_what_sql_selects_is_arrow_too(mixed: ModelBox) -> None:
+    selected = modelbox.sql("select name, created_at, duration_s, null as missing from experiments", format="arrow", connection=mixed)
+    table = pl.DataFrame(selected).sort("name")
+    assert table["name"].to_list() == ["</script>", "a"]
+    assert table["duration_s"].null_count() + table["duration_s"].is_nan().sum() == 1
+    assert table["missing"].to_list() == [None, None]
+    assert str(table["created_at"].dtype) == "Datetime(time_unit='us', time_zone='UTC')"
+    chosen = modelbox.experiments("order by name show name, metrics.loss.first", format="arrow", connection=mixed)
+    assert pa.table(chosen)["metrics.loss.first"].to_pylist()[1] == 0.5
+    assert pl.DataFrame(modelbox.sql("select name from experiments where 0", format="arrow", connection=mixed)).shape == (0, 1)
+    with pytest.raises(InvalidRequest, match="take 'pandas' or 'arrow'"):
+        modelbox.sql("select 1", format="csv", connection=mixed)  # type: ignore[call-overload]
+
+
+def test_duckdb_queries_frames_and_arrow_alike(mixed: ModelBox) -> None:
+    frame, arrow = modelbox.experiments(connection=mixed), modelbox.experiments(format="arrow", connection=mixed)
+    assert len(frame) == len(arrow) == 2
+    with duckdb.connect() as database:
+        for name in ("frame", "arrow"):
+            found = database.sql(f'select name, "params.int", "metrics.loss" from {name} where "params.float" > 1').fetchall()
+            assert found == [("a", 1, 0.5)]

@@ -9,10 +9,10 @@ import pandas as pd
 
 from modelbox.client.shared import default_connection
 from modelbox.entities.series import ValueKind
-from modelbox.errors import InvalidRequest, shortened
+from modelbox.errors import InvalidRequest
 from modelbox.frames.arrow_tables import ArrowPoints
 from modelbox.frames.columns import Array, categories_column, joined, objects_column
-from modelbox.frames.subjects import ids_of, origin
+from modelbox.frames.subjects import checked_format, ids_of, origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,10 +85,8 @@ def metrics(
     ArrowPoints
         Where `format` asks for it.
     """
-    if format not in {"pandas", "arrow"} or (wide and format == "arrow"):
-        raise InvalidRequest(
-            f"format is {shortened(format, 40)}: take 'pandas' or 'arrow', and wide=True with 'pandas' only.", field="format"
-        )
+    if checked_format(format) == "arrow" and wide:
+        raise InvalidRequest("A wide table is a DataFrame: leave format out, or take the long table and pivot it.", field="format")
     box = connection or default_connection()
     wanted = [keys] if isinstance(keys, str) else keys
     ids = ids_of(runs)

@@ -27,7 +27,7 @@ from (no secrets).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,7 @@ from modelbox.client.shared import default_connection
 from modelbox.entities.own_keys import CONSOLE_PREFIX, LONG_METADATA
 from modelbox.entities.times import from_us
 from modelbox.entities.values import json_from_wire
+from modelbox.frames.arrow_columns import ArrowTable
 from modelbox.frames.columns import (
     by_key,
     numbers_column,
@@ -46,7 +47,7 @@ from modelbox.frames.columns import (
     times_column,
     typed_column,
 )
-from modelbox.frames.subjects import ids_of, origin
+from modelbox.frames.subjects import checked_format, ids_of, origin
 
 if TYPE_CHECKING:
     from modelbox.client.connection import ModelBox
@@ -62,6 +63,7 @@ _TIME_FIELDS = ("created_at", "started_at", "finished_at")
 _IDS_PER_REQUEST = 150
 
 
+@overload
 def experiments(
     q: str | None = None,
     *,
@@ -73,8 +75,42 @@ def experiments(
     parent_id: str | None = None,
     ids: Iterable[str] | None = None,
     limit: int | None = None,
+    format: Literal["pandas"] = "pandas",
     connection: ModelBox | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame: ...
+
+
+@overload
+def experiments(
+    q: str | None = None,
+    *,
+    namespace: str | None = None,
+    name: str | None = None,
+    status: str | None = None,
+    owner: str | None = None,
+    group: str | None = None,
+    parent_id: str | None = None,
+    ids: Iterable[str] | None = None,
+    limit: int | None = None,
+    format: Literal["arrow"],
+    connection: ModelBox | None = None,
+) -> ArrowTable: ...
+
+
+def experiments(
+    q: str | None = None,
+    *,
+    namespace: str | None = None,
+    name: str | None = None,
+    status: str | None = None,
+    owner: str | None = None,
+    group: str | None = None,
+    parent_id: str | None = None,
+    ids: Iterable[str] | None = None,
+    limit: int | None = None,
+    format: Literal["pandas", "arrow"] = "pandas",  # noqa: A002 - the word that libraries of tables use
+    connection: ModelBox | None = None,
+) -> pd.DataFrame | ArrowTable:
     """Return experiments as a DataFrame, one row each, newest first.
 
     The columns stand at the top of :mod:`modelbox.frames.runs`.
@@ -91,6 +127,8 @@ def experiments(
         Only those that have this value; all that are given must hold.
     limit
         At most so many.
+    format
+        ``"arrow"`` returns the columns for polars, pyarrow and others, without making a DataFrame of them.
     connection
         Where to look; the shared connection when left out.
 
@@ -110,7 +148,7 @@ def experiments(
     frame = box.experiment_frame(
         q=q, namespace=namespace, name=name, status=status, owner=owner, group=group, parent_id=parent_id, ids=ids, limit=limit
     )
-    return experiment_table(frame, box.where)
+    return ArrowTable(_columns(frame)[0]) if checked_format(format) == "arrow" else experiment_table(frame, box.where)
 
 
 def with_long_metadata(runs: pd.DataFrame, *, connection: ModelBox | None = None) -> pd.DataFrame:
@@ -141,9 +179,17 @@ def with_long_metadata(runs: pd.DataFrame, *, connection: ModelBox | None = None
 
 def experiment_table(frame: ExperimentFrame, where: Where | None = None) -> pd.DataFrame:
     """Return a table of runs from the columns that a store answers with; see the top of the module."""
+    columns, attributes = _columns(frame)
+    table = pd.DataFrame(columns)
+    table.attrs["modelbox"] = {**origin(where), **attributes}
+    return table
+
+
+def _columns(frame: ExperimentFrame) -> tuple[dict[str, object], dict[str, object]]:
+    """Return the columns of a table of runs, and what is said of it beside where it comes from."""
     records = frame.experiments
     if frame.shown:
-        return _shown_table(frame, where)
+        return _shown_columns(frame), {}
     columns: dict[str, object] = _field_columns(records)
     documents = by_key(frame.metadata.key, frame.metadata.row, plain_values(frame.metadata.value))
     for name in sorted(documents, key=_metadata_order):
@@ -151,19 +197,14 @@ def experiment_table(frame: ExperimentFrame, where: Where | None = None) -> pd.D
         # A key of the user may be spelled like a field: the field stays, the key moves behind a prefix.
         column = f"metadata.{name}" if name in columns else name
         columns[column] = tag_column(rows, values, len(records)) if name.startswith("tags.") else typed_column(rows, values, len(records))
-    metric_keys = _add_metrics(columns, frame, len(records))
-    table = pd.DataFrame(columns)
-    table.attrs["modelbox"] = {**origin(where), "metrics": metric_keys}
-    return table
+    return columns, {"metrics": _add_metrics(columns, frame, len(records))}
 
 
-def _shown_table(frame: ExperimentFrame, where: Where | None) -> pd.DataFrame:
+def _shown_columns(frame: ExperimentFrame) -> dict[str, object]:
     """Return the columns that the query chose, behind the ids."""
     columns: dict[str, object] = {"experiment_id": text_column([record.id for record in frame.experiments])}
     columns.update({column.label: _shown_column(column) for column in frame.shown if column.label not in columns})
-    table = pd.DataFrame(columns)
-    table.attrs["modelbox"] = origin(where)
-    return table
+    return columns
 
 
 def _shown_column(column: ShownColumn) -> object:

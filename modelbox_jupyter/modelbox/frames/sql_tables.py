@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import pandas as pd
 
 from modelbox.client.shared import default_connection
 from modelbox.entities.values import json_from_wire
+from modelbox.frames.arrow_columns import ArrowTable
 from modelbox.frames.columns import typed_column
-from modelbox.frames.subjects import origin
+from modelbox.frames.subjects import checked_format, origin
 from modelbox.wire.views import VIEWS
 
 if TYPE_CHECKING:
@@ -25,7 +26,33 @@ __all__ = ["sql", "views"]
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
-def sql(statement: str, parameters: Sequence[Json] | Mapping[str, Json] = (), *, connection: ModelBox | None = None) -> pd.DataFrame:
+@overload
+def sql(
+    statement: str,
+    parameters: Sequence[Json] | Mapping[str, Json] = (),
+    *,
+    format: Literal["pandas"] = "pandas",
+    connection: ModelBox | None = None,
+) -> pd.DataFrame: ...
+
+
+@overload
+def sql(
+    statement: str,
+    parameters: Sequence[Json] | Mapping[str, Json] = (),
+    *,
+    format: Literal["arrow"],
+    connection: ModelBox | None = None,
+) -> ArrowTable: ...
+
+
+def sql(
+    statement: str,
+    parameters: Sequence[Json] | Mapping[str, Json] = (),
+    *,
+    format: Literal["pandas", "arrow"] = "pandas",  # noqa: A002 - the word that libraries of tables use
+    connection: ModelBox | None = None,
+) -> pd.DataFrame | ArrowTable:
     """Return what an SQL statement selects, as a DataFrame. It reads :func:`views`, and can change nothing.
 
     Parameters
@@ -34,6 +61,8 @@ def sql(statement: str, parameters: Sequence[Json] | Mapping[str, Json] = (), *,
         One statement in the SQL of SQLite, whatever the store: ``select``, ``with`` or ``values``.
     parameters
         Values for each ``?`` in it, or by name for each ``:name``.
+    format
+        ``"arrow"`` returns the columns for polars, pyarrow and others, without making a DataFrame of them.
     connection
         Where to look; the shared connection when left out.
 
@@ -67,11 +96,14 @@ def sql(statement: str, parameters: Sequence[Json] | Mapping[str, Json] = (), *,
     0  0.01  0.02
     1  0.10  0.20
     """
+    checked_format(format)
     box = connection or default_connection()
     result = box.sql(statement, parameters)
     columns: dict[str, object] = {}
     for column in result.columns:
         columns[_unused(column.name, columns)] = _column([json_from_wire(value) for value in column.values])
+    if format == "arrow":
+        return ArrowTable(columns)
     table = pd.DataFrame(columns)
     table.attrs["modelbox"] = origin(box.where)
     return table

@@ -13,7 +13,7 @@ from modelbox.errors import InvalidRequest, shortened
 if TYPE_CHECKING:
     from modelbox.client.discovery import Where
 
-__all__ = ["Subjects", "hosts_of", "ids_of", "origin"]
+__all__ = ["Subjects", "checked_format", "hosts_of", "ids_of", "origin"]
 
 Subjects: TypeAlias = "pd.DataFrame | TrackedObject | str | Iterable[TrackedObject | str]"
 """A table of runs, or experiments and other objects, or their ids."""
@@ -46,6 +46,13 @@ def hosts_of(subjects: Subjects) -> list[str]:
     if isinstance(subjects, pd.DataFrame):
         own = next((column for column in subjects.columns if column in _ID_COLUMNS), None)
     return ids_of(subjects, own or "experiment_id")
+
+
+def checked_format(format_: str) -> str:
+    """Return the name of a format of tables, or say which there are."""
+    if format_ not in {"pandas", "arrow"}:
+        raise InvalidRequest(f"format is {shortened(format_, 40)}: take 'pandas' or 'arrow'.", field="format")
+    return format_
 
 
 def origin(where: Where | None) -> dict[str, object]:
