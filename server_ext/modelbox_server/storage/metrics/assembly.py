@@ -28,6 +28,8 @@ class _Axis:
     def __init__(self, steps: Integers, clocks_us: Integers) -> None:
         self.steps = steps
         self.clocks_us = clocks_us
+        for shared in (steps, clocks_us):  # nobody may change what others hold as well
+            shared.flags.writeable = False
         self._order: Order | None = None
         self._ordered: _Axis | None = None
 
@@ -36,8 +38,6 @@ class _Axis:
         if self._ordered is None:
             self._order = order_of(self.steps, self.clocks_us)
             self._ordered = self if self._order is None else _Axis(self.steps[self._order], self.clocks_us[self._order])
-            for shared in (self._ordered.steps, self._ordered.clocks_us):  # nobody may change what others hold as well
-                shared.flags.writeable = False
         return self._order, self._ordered
 
 
