@@ -95,6 +95,13 @@ class NotebookWidget(anywidget.AnyWidget):
         if self._is_displayed:
             self._publish(update=True)
 
+    def close(self) -> None:
+        """Take the live view off the page; the present static state stays in its outputs."""
+        # Without its model, and called by the garbage collector, a widget may lack any attribute.
+        if getattr(self, "_is_displayed", False) and self.comm is not None:
+            self.update_output()
+        super().close()
+
     def __repr__(self) -> str:
         text: str = self.static_bundle()[0]["text/plain"]
         return text
