@@ -28,7 +28,7 @@ def test_the_wheel_holds_every_file_of_the_three_packages(files: set[str], check
         expected = {
             path.relative_to(folder).as_posix()
             for path in (folder / package).rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+            if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".") and not path.name.endswith(".d.ts")
         }
         assert expected <= files
 
@@ -50,7 +50,7 @@ def test_the_wheel_holds_nothing_else(files: set[str]) -> None:
 
 
 def test_the_wheel_stays_small(wheel: Path) -> None:
-    assert wheel.stat().st_size < 1_000_000
+    assert wheel.stat().st_size < 1_500_000
 
 
 def test_an_sdist_makes_the_same_wheel_without_node(sdist: Path, files: set[str], tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ def test_altair_finds_it_by_name() -> None:
     assert set(data) == {VEGALITE, "image/png", "text/plain"}
 
 
-def test_the_picture_has_the_size_of_the_chart() -> None:
+def test_the_picture_has_the_size_of_the_chart_and_says_in_words_what_it_shows() -> None:
     bundle, metadata = render(CHART)
-    assert metadata["image/png"] == png_metadata(bundle["image/png"])
+    assert metadata["image/png"] == {**png_metadata(bundle["image/png"]), "alt": bundle["text/plain"]}
     assert 200 < metadata["image/png"]["width"] < 500
 
 

@@ -3,8 +3,8 @@ export interface Model {
   get(key: string): unknown;
   set(key: string, value: unknown): void;
   save_changes(): void;
-  on(name: string, listener: (...values: any[]) => void): void;
-  off(name: string, listener: (...values: any[]) => void): void;
+  on(name: string, listener: (...values: never[]) => void): void;
+  off(name: string, listener: (...values: never[]) => void): void;
   send(content: unknown, callbacks?: unknown, buffers?: unknown): void;
 }
 

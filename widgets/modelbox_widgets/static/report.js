@@ -4,9 +4,15 @@
 const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
 const refuse = () => Promise.reject(new Error("A report loads nothing."));
 
-/** Draw one chart; its expressions run in an interpreter, so that the page may forbid code made from text. */
+/** @typedef {readonly [kind: number, value: number | string, isEmpty: boolean]} Key What a row is sorted by. */
+
+/**
+ * Draw one chart; its expressions run in an interpreter, so that the page may forbid code made from text.
+ * @param {HTMLElement} place
+ */
 function draw(place) {
-  const spec = JSON.parse(document.getElementById(place.dataset.spec).textContent);
+  const name = place.dataset.spec ?? "";
+  const spec = JSON.parse(document.getElementById(name)?.textContent ?? "null");
   const options = {
     mode: "vega-lite",
     renderer: "svg",
@@ -14,39 +20,55 @@ function draw(place) {
     loader: { load: refuse, sanitize: refuse, http: refuse, file: refuse },
     tooltip: { theme: dark ? "dark" : "light" },
     actions: { export: true, source: false, compiled: false, editor: false },
-    downloadFileName: place.dataset.spec,
+    downloadFileName: name,
   };
   vegaEmbed(place, spec, options).catch(() => {
-    const picture = place.parentElement.querySelector("noscript");
-    place.replaceChildren(document.createRange().createContextualFragment(picture.textContent));
+    const picture = place.parentElement?.querySelector("noscript")?.textContent ?? "";
+    place.replaceChildren(document.createRange().createContextualFragment(picture));
   });
 }
 
-/** Return what a cell is sorted by: a number where it shows one, else its text. */
+/**
+ * Return what a row is sorted by: a number where its cell shows one, else the text.
+ * @param {HTMLTableRowElement} row
+ * @param {number} column
+ * @returns {Key}
+ */
 function key(row, column) {
-  const text = row.cells[column].textContent.trim().replace("∞", "Infinity");
+  const text = (row.cells[column]?.textContent ?? "").trim().replace("∞", "Infinity");
   const number = text === "" ? NaN : Number(text);
   return Number.isNaN(number) ? [1, text.toLowerCase(), text === ""] : [0, number, false];
 }
 
-function compare(one, other) {
-  if (one[2] !== other[2]) return null; // empty cells stay at the end
-  if (one[0] !== other[0]) return one[0] - other[0];
-  return one[1] < other[1] ? -1 : one[1] > other[1] ? 1 : 0;
+/**
+ * Compare two keys; empty cells stay at the end, whichever way the column is sorted.
+ * @param {Key} one
+ * @param {Key} other
+ * @param {number} sign 1 upwards, -1 downwards
+ */
+function compare(one, other, sign) {
+  if (one[2] !== other[2]) return one[2] ? 1 : -1;
+  if (one[0] !== other[0]) return sign * (one[0] - other[0]);
+  return one[1] < other[1] ? -sign : one[1] > other[1] ? sign : 0;
 }
 
+/**
+ * @param {HTMLTableElement} table
+ * @param {number} column
+ */
 function sortBy(table, column) {
-  const head = table.tHead.rows[0].cells[column];
-  const down = head.getAttribute("aria-sort") === "ascending";
-  for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
-  head.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const rows = [...table.tBodies[0].rows].map((row) => [key(row, column), row]);
-  rows.sort(([one], [other]) => compare(one, other) === null ? (one[2] ? 1 : -1) : (down ? -1 : 1) * compare(one, other));
-  table.tBodies[0].append(...rows.map(([, row]) => row));
+  const heads = [...(table.tHead?.rows[0]?.cells ?? [])];
+  const sign = heads[column]?.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+  for (const head of heads) head.removeAttribute("aria-sort");
+  heads[column]?.setAttribute("aria-sort", sign < 0 ? "descending" : "ascending");
+  const body = table.tBodies[0];
+  const rows = [...(body?.rows ?? [])].map((row) => /** @type {const} */ ([key(row, column), row]));
+  rows.sort(([one], [other]) => compare(one, other, sign));
+  body?.append(...rows.map(([, row]) => row));
 }
 
-for (const table of document.querySelectorAll("table.sortable")) {
-  [...table.tHead.rows[0].cells].forEach((cell, column) => {
+for (const table of /** @type {NodeListOf<HTMLTableElement>} */ (document.querySelectorAll("table.sortable"))) {
+  [...(table.tHead?.rows[0]?.cells ?? [])].forEach((cell, column) => {
     const button = document.createElement("button");
     button.append(...cell.childNodes);
     button.addEventListener("click", () => sortBy(table, column));
@@ -56,18 +78,20 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 const search = document.getElementById("search");
 search?.addEventListener("input", () => {
-  const wanted = search.value.toLowerCase();
-  for (const part of document.querySelectorAll("#overview tbody tr, #runs > details")) {
-    part.hidden = !part.textContent.toLowerCase().includes(wanted);
+  const wanted = search instanceof HTMLInputElement ? search.value.toLowerCase() : "";
+  for (const part of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#overview tbody tr, #runs > details"))) {
+    part.hidden = !(part.textContent ?? "").toLowerCase().includes(wanted);
   }
 });
 
+/** @param {boolean} open */
 function openAll(open) {
   for (const part of document.querySelectorAll("details")) part.open = open;
 }
-document.getElementById("open-all")?.addEventListener("click", (event) => {
-  const open = event.currentTarget.getAttribute("aria-pressed") !== "true";
-  event.currentTarget.setAttribute("aria-pressed", String(open));
+const toggle = document.getElementById("open-all");
+toggle?.addEventListener("click", () => {
+  const open = toggle.getAttribute("aria-pressed") !== "true";
+  toggle.setAttribute("aria-pressed", String(open));
   openAll(open);
 });
 window.addEventListener("beforeprint", () => openAll(true));
@@ -79,5 +103,5 @@ function openTarget() {
 window.addEventListener("hashchange", openTarget);
 openTarget();
 
-for (const part of document.querySelectorAll("[data-needs-script]")) part.hidden = false;
-for (const place of document.querySelectorAll(".plot")) draw(place);
+for (const part of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-needs-script]"))) part.hidden = false;
+for (const place of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".plot"))) draw(place);
