@@ -14,7 +14,9 @@ from modelbox.client.transport import Transport
 from modelbox.entities.ids import random_id
 from modelbox.entities.records import ExperimentRecord, FileType, Status
 from modelbox.entities.series import SeriesBlock, ValueKind
-from modelbox.errors import BatchConflict, ChecksumMismatch, InvalidName, NoContent, NotFound, TagTaken
+from modelbox.entities.times import to_us
+from modelbox.entities.values import json_from_wire
+from modelbox.errors import BatchConflict, ChecksumMismatch, InvalidName, InvalidQuery, NoContent, NotFound, TagTaken
 from modelbox.wire import routes
 from modelbox.wire.messages import (
     ArtifactUploadQuery,
@@ -28,6 +30,7 @@ from modelbox.wire.messages import (
     MetricsQuery,
     ModelCreate,
     ModelVersionCreate,
+    SqlRequest,
     SummariesQuery,
     TrackArtifacts,
     TrackedFile,
@@ -127,6 +130,30 @@ def test_long_metadata_comes_in_a_frame_that_asks_for_it(transport: Transport) -
     for long, keys in ((False, ["git.commit"]), (True, ["git.commit", "git.diff"])):
         frame = transport.call(routes.FRAME_EXPERIMENTS, query=ExperimentFrameQuery(ids=object_id, long=long))
         assert sorted(frame.metadata.key) == keys
+
+
+def test_what_a_query_shows_and_sql_selects_comes_back(transport: Transport, experiment: ExperimentRecord) -> None:
+    transport.append_metrics([_block(experiment.id, "loss", math.inf, math.nan, 0.5)], client=random_id(), batch=1)
+    q = "show name, created, metrics.loss.first, metrics.loss.at(1), metrics.loss.last, params.none"
+    frame = transport.call(routes.FRAME_EXPERIMENTS, query=ExperimentFrameQuery(q=q, ids=experiment.id))
+    assert [column.label for column in frame.shown] == [
+        *("name", "created_at", "metrics.loss.first", "metrics.loss.at(1)", "metrics.loss.last", "params.none"),
+    ]
+    values = [json_from_wire(column.values[0]) for column in frame.shown]
+    assert values[:3] == [experiment.name, to_us(experiment.created_at), math.inf]
+    assert math.isnan(values[3])
+    assert values[4:] == [0.5, None]
+
+    statement = "select first, last, max, key from metrics where object_id = :id and key = 'loss'"
+    result = transport.call(routes.RUN_SQL, body=SqlRequest(sql=statement, parameters={"id": experiment.id}))
+    assert {column.name: json_from_wire(column.values[0]) for column in result.columns} == {
+        "first": math.inf,
+        "last": 0.5,
+        "max": math.inf,
+        "key": "loss",
+    }
+    with pytest.raises(InvalidQuery, match="INSERT is not allowed"):
+        transport.call(routes.RUN_SQL, body=SqlRequest(sql="insert into experiments values (1)"))
 
 
 def test_points_come_back_bit_exact(transport: Transport, experiment: ExperimentRecord) -> None:
