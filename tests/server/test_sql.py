@@ -1,5 +1,6 @@
 """SQL reads the views on every store, says the same there, and can do nothing else."""
 
+import _thread
 import json
 import math
 import sqlite3
@@ -254,6 +255,16 @@ def test_a_statement_that_takes_too_long_is_ended(services: Services, caller: Ca
         service.run(caller, SqlRequest(sql=endless))
     with pytest.raises(InvalidQuery, match="too big"):
         ask(services, "select replace(hex(printf('%1000000d', 1)), '0', printf('%1000d', 1))")
+
+
+def test_ctrl_c_ends_a_statement(services: Services) -> None:
+    endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n"
+    timer = threading.Timer(0.3, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        ask(services, endless)
+    timer.join()
+    assert ask(services, "select 1 as one") == {"one": [1]}
 
 
 def test_an_answer_has_limits(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:

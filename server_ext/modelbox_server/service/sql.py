@@ -82,18 +82,25 @@ class SqlService:
                 try:
                     return _fetched(views.execute(statement, parameters))
                 except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
-                    if views.failure is not None:
-                        raise views.failure from error
-                    if out_of_time.is_set():
-                        limit = f"{self._time_limit_s:g} s"
-                        raise InvalidQuery(
-                            f"This statement took longer than {limit} and was ended: narrow it, or join on ids.", field="sql", limit=limit
-                        ) from error
-                    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _STORAGE_ERRORS:
-                        raise StorageUnavailable(f"The storage cannot be read now ({error}): try again.", retry_after_s=1) from error
-                    raise _explained(error, statement, views.guard.refused) from error
+                    raise self._trouble(error, statement, views, timed_out=out_of_time.is_set()) from error
         finally:
             self._places.release()
+
+    def _trouble(self, error: Exception, statement: str, views: ViewDatabase, *, timed_out: bool) -> BaseException:
+        """Return what to raise for an error of SQLite."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if views.failure is not None:
+            return views.failure
+        if timed_out:
+            limit = f"{self._time_limit_s:g} s"
+            return InvalidQuery(
+                f"This statement took longer than {limit} and was ended: narrow it, or join on ids.", field="sql", limit=limit
+            )
+        if code == sqlite3.SQLITE_INTERRUPT:
+            return KeyboardInterrupt()  # nothing else interrupts it
+        if code in _STORAGE_ERRORS:
+            return StorageUnavailable(f"The storage cannot be read now ({error}): try again.", retry_after_s=1)
+        return _explained(error, statement, views.guard.refused)
 
     @contextmanager
     def _timed(self, views: ViewDatabase) -> Iterator[threading.Event]:

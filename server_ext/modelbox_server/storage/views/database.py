@@ -34,6 +34,7 @@ _KINDS = list(ValueKind)
 _SERIES = (*("object_id", "key", "kind", "points", "first_step", "last_step", "last_clock_us", "last", "low", "high", "mean"),)
 _MAX_VALUE_BYTES = 16 << 20
 _MAX_LIKE_BYTES = 1_000
+_STEPS_BETWEEN_LOOKS = 100_000
 
 
 class ViewDatabase:
@@ -54,9 +55,11 @@ class ViewDatabase:
         self._metadata = metadata
         self._metrics = metrics
         self._copied = copied
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self.guard = Guard(_readable())
         connection.create_function(FIRST_VALUE, 4, self._first, deterministic=True)
+        # Python looks for Ctrl-C in Python code only. An exception in there ends the statement with SQLITE_INTERRUPT.
+        connection.set_progress_handler(lambda: 0, _STEPS_BETWEEN_LOOKS)
 
     def execute(self, statement: str, parameters: object) -> sqlite3.Cursor:
         """Carry out a statement under the guard; rows are computed as they are fetched.
@@ -82,7 +85,7 @@ class ViewDatabase:
         self._connection.interrupt()
 
     @property
-    def failure(self) -> Exception | None:
+    def failure(self) -> BaseException | None:
         """What went wrong in the stores while rows were computed."""
         return self._failure
 
@@ -110,7 +113,7 @@ class ViewDatabase:
             blocks = self._metrics.read([object_id], [key], steps=(step, step))
             values = next((block.values for block in blocks if block.kind is _KINDS[cast("int", kind)]), ())
             value = cast("list[float | str | bytes]", values)[0] if len(cast("list[object]", values)) else None
-        except Exception as error:  # SQLite would only say that a function failed
+        except (Exception, KeyboardInterrupt) as error:  # SQLite would only say that a function failed
             self._failure = error
             raise
         return value if isinstance(value, str) else None if value is None or isinstance(value, bytes) else float(value)
