@@ -1,4 +1,4 @@
-"""Take the pictures of the documentation anew: run the browser test of the quickstart, and keep what it photographed.
+"""Take the pictures of the documentation anew: run the browser tests that show the product, and keep what they photographed.
 
 A picture is therefore never of something that does not work.
 """
@@ -12,17 +12,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "notebooks" / "pictures"
-PICTURES = ("compare", "live", "panel")
+TESTS = ("test_quickstart.py", "test_widget_outputs.py")
+PICTURES = ("compare", "compare-view", "compare-view-dark", "live", "panel", "run-table", "run-table-dark")
 MAX_BYTES = 300_000
 
 
 def main() -> int:
     """Run the test, copy the pictures, and return the exit code for the shell."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pytest", "-q", str(ROOT / "tests" / "browser" / "test_quickstart.py")]
+        tests = [str(ROOT / "tests" / "browser" / name) for name in TESTS]
+        command = [sys.executable, "-m", "pytest", "-q", *tests]
         result = subprocess.run(command, cwd=ROOT, env={**os.environ, "MODELBOX_SCREENSHOTS": folder}, check=False)
         if result.returncode != 0:
-            print("The quickstart does not pass its test, so there is nothing to photograph.", file=sys.stderr)
+            print("What is to be shown does not pass its tests, so there is nothing to photograph.", file=sys.stderr)
             return result.returncode
         TARGET.mkdir(exist_ok=True)
         for name in PICTURES:

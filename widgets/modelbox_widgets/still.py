@@ -27,7 +27,7 @@ _INK = "#808080"
 _WIDTH, _PER_LINE, _GAP = 980, 3, 16
 _TALL, _TOP, _LEFT, _RIGHT = 230, 44, 40, 80
 _PLOT_HEIGHT, _PLOT_LEFT = 150, 44
-_CURVE_POINTS = 32
+_CURVE_POINTS, _FEW_TICKS = 32, 6
 _FEW = 10
 _WIDE = 100
 
@@ -67,8 +67,13 @@ def still_axis(column: "pd.Series[Any]", label: str, mode: Mode | None) -> Still
         scaled = np.log(values) if is_log else values / 2
     bottom, top = (np.log(low), np.log(high)) if is_log else (low / 2, high / 2)
     places = np.where(np.isfinite(values), (scaled - bottom) / ((top - bottom) or 1.0), np.nan)
-    shares = np.linspace(0, 1, 5)
-    at_shares = np.exp(bottom + shares * (top - bottom)) if is_log else 2 * (bottom + shares * (top - bottom))
+    distinct = np.unique(known_values)
+    if len(distinct) <= _FEW_TICKS:
+        at_shares = distinct
+        shares = ((np.log(distinct) if is_log else distinct / 2) - bottom) / ((top - bottom) or 1.0)
+    else:
+        shares = np.linspace(0, 1, 5)
+        at_shares = np.exp(bottom + shares * (top - bottom)) if is_log else 2 * (bottom + shares * (top - bottom))
     is_time = pd.api.types.is_datetime64_any_dtype(column.dtype)
     texts = [f"{pd.Timestamp(value, unit='ms'):%m-%d %H:%M}" if is_time else value_text(float(f"{value:.3g}")) for value in at_shares]
     flipped = mode == "min"

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { Axis, brushedRows, coloursOf, gradientAt, nearestLine, nudged } from '../../../widgets/modelbox_widgets/static/axes.js';
 import { meets } from '../../../widgets/modelbox_widgets/static/curves_view.js';
-import { roundTicks } from '../../../widgets/modelbox_widgets/static/dom.js';
+import { powerTicks, roundTicks } from '../../../widgets/modelbox_widgets/static/dom.js';
 import { shortened } from '../../../widgets/modelbox_widgets/static/parallel_view.js';
 import { Column } from '../../../widgets/modelbox_widgets/static/runs_data.js';
 import type { Head } from '../../../widgets/modelbox_widgets/static/runs_data.js';
@@ -91,6 +91,9 @@ describe('what is written and coloured', () => {
   it('has round ticks', () => {
     expect(roundTicks(0.617, 0.925)).toEqual([0.7, 0.8, 0.9]);
     expect(roundTicks(0, 10)).toEqual([0, 2, 4, 6, 8, 10]);
+    expect(powerTicks(0.0002, 1)).toEqual([0.001, 0.01, 0.1, 1]);
+    expect(powerTicks(1e-300, 1e300)).toHaveLength(7);
+    expect(powerTicks(2, 3)).toEqual([]);
     expect(roundTicks(3, 3)).toEqual([3]);
     expect(roundTicks(-1.7e308, 1.7e308).every(Number.isFinite)).toBe(true);
   });

@@ -1,6 +1,6 @@
 // Axes of parallel coordinates: where values lie between 0 (bottom) and 1 (top), and which rows a brush takes. Up is better, where one is.
 
-import { numberText, roundTicks } from "./dom.js";
+import { numberText, powerTicks, roundTicks } from "./dom.js";
 
 /** @typedef {import("./runs_data.js").Column} Column */
 /** @typedef {readonly [number, number]} Range a stretch of an axis, from below to above */
@@ -78,10 +78,7 @@ export class Axis {
     const isSpread = places.every((place, i) => i === 0 || place - (places[i - 1] ?? 0) > LEAST_GAP);
     if (distinct.length <= FEW && isSpread) return distinct.map((value) => ({ share: this.shareOf(value), text: this.textOf(value) }));
     if (this.isLog) {
-      const first = Math.ceil(Math.log10(this.low) - 1e-9);
-      const last = Math.floor(Math.log10(this.high) + 1e-9);
-      const every = Math.ceil((last - first + 1) / 7);
-      const powers = Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => 10 ** (first + i)).filter((_, i) => i % every === 0);
+      const powers = powerTicks(this.low, this.high);
       if (powers.length >= 2) return powers.map((value) => ({ share: this.shareOf(value), text: this.textOf(value) }));
     }
     if (this.column.head.kind !== "time") return roundTicks(this.low, this.high).map((value) => ({ share: this.shareOf(value), text: this.textOf(value) }));

@@ -288,14 +288,15 @@ class CompareView {
    * @param {PointerEvent} [event]
    */
   hover(row, event) {
+    if (event && event.buttons > 0) row = undefined; // a brush or a box is being drawn
     if (row !== this.hovered) {
       this.hovered = row;
       this.parallel.heat(row);
       this.curves.heat(row);
       this.grid.heat(row);
     }
-    this.tip.hidden = row === undefined || event === undefined || event.buttons > 0;
-    if (row === undefined || !event || this.tip.hidden) return;
+    this.tip.hidden = row === undefined || event === undefined;
+    if (row === undefined || !event) return;
     const nowMs = Date.now();
     const lines = this.parallel.axes.map((axis) =>
       h("div", {}, h("span", { class: "mbw-dim" }, shortened(axis.column.head.label, 26)), h("b", {}, shortened(axis.column.text(row, nowMs) || "none", 26))),

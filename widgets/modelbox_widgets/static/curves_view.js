@@ -1,6 +1,6 @@
 // Curves of metrics, a small plot each: point at one, click it, or draw a box through which the runs go.
 
-import { attribute, h, numberText, roundTicks, svg } from "./dom.js";
+import { attribute, h, numberText, powerTicks, roundTicks, svg } from "./dom.js";
 import { doubles } from "./kernel.js";
 import { dim } from "./parallel_view.js";
 import { integers } from "./runs_data.js";
@@ -12,7 +12,7 @@ import { integers } from "./runs_data.js";
  * @property {(row: number, event: MouseEvent) => void} pick
  */
 
-const PLOT = { height: 170, left: 44, right: 8, top: 6, bottom: 20 };
+const PLOT = { height: 170, left: 52, right: 8, top: 6, bottom: 20 };
 const LEAST_WIDTH = 250;
 const NEAR_PX = 10;
 const WIDE_CURVE = 1000;
@@ -46,12 +46,6 @@ export class Curves {
   heightOf(value) {
     const place = this.isLog ? Math.log : (/** @type {number} */ x) => x / 2;
     return (place(value) - place(this.low)) / (place(this.high) - place(this.low) || 1);
-  }
-
-  /** @param {number} share */
-  valueAt(share) {
-    if (this.isLog) return Math.exp(Math.log(this.low) + share * (Math.log(this.high) - Math.log(this.low)));
-    return 2 * (this.low / 2 + share * (this.high / 2 - this.low / 2));
   }
 }
 
@@ -148,7 +142,7 @@ export class CurvesView {
       y: (/** @type {number} */ value) => height - bottom - curves.heightOf(value) * (height - top - bottom),
     };
     const frame = svg("g", { class: "mbw-frame" });
-    for (const value of curves.isLog ? [0, 0.5, 1].map((share) => curves.valueAt(share)) : roundTicks(curves.low, curves.high)) {
+    for (const value of curves.isLog ? powerTicks(curves.low, curves.high) : roundTicks(curves.low, curves.high)) {
       const y = place.y(value);
       frame.append(svg("line", { x1: left, x2: width - right, y1: y, y2: y }));
       frame.append(svg("text", { class: "mbw-tick", x: left - 5, y: y + 3.5, "text-anchor": "end" }, numberText(Number(value.toPrecision(3)))));

@@ -146,3 +146,17 @@ export function roundTicks(low, high) {
   const last = Math.floor(high / step + 1e-9);
   return Array.from({ length: Math.min(last - first + 1, 12) }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
+
+/**
+ * Powers of ten within a range of positive numbers, at most seven.
+ *
+ * @param {number} low
+ * @param {number} high
+ * @returns {number[]}
+ */
+export function powerTicks(low, high) {
+  const first = Math.ceil(Math.log10(low) - 1e-9);
+  const count = Math.floor(Math.log10(high) + 1e-9) - first + 1;
+  const every = Math.ceil(count / 7);
+  return Array.from({ length: Math.max(0, count) }, (_, i) => Number(`1e${first + i}`)).filter((_, i) => i % every === 0);
+}

@@ -103,7 +103,10 @@ export function pictureMakers(find) {
   };
 }
 
-const STYLED = ["fill", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "opacity", "font-family", "font-size", "font-weight", "text-anchor", "display", "visibility"];
+const STYLED = [
+  ...["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "stroke-linejoin"],
+  ...["paint-order", "opacity", "display", "visibility", "font-family", "font-size", "font-weight", "text-anchor"],
+];
 
 /**
  * An SVG that looks the same outside of the page: style sheets become attributes.
