@@ -12,6 +12,9 @@ import modelbox
 from modelbox.client.connection import ModelBox
 from modelbox.errors import InvalidRequest
 from modelbox.frames import arrow_tables
+from modelbox.wire.query.ast import MetadataField, MetricField
+from modelbox.wire.query.spelling import quoted, spelled
+from modelbox_widgets.testing import HOSTILE_NAMES
 
 
 @pytest.fixture
@@ -163,3 +166,18 @@ def test_duckdb_queries_frames_and_arrow_alike(mixed: ModelBox) -> None:
         for name in ("frame", "arrow"):
             found = database.sql(f'select name, "params.int", "metrics.loss" from {name} where "params.float" > 1').fetchall()
             assert found == [("a", 1, 0.5)]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_hostile_names_are_columns_like_any_other(box: ModelBox, name: str) -> None:
+    """They are asked for by the query language, and come back literally in every form."""
+    with box.start(name, params={name: name}) as run:
+        run.log({name: 1.0})
+    param, metric = spelled(MetadataField(("params", name))), spelled(MetricField(name, "first"))
+    q = f"{param} = {quoted(name)} and {metric} = 1 show name, {param}, {metric}"
+    row = {"experiment_id": run.id, "name": name, f"params.{name}": name, f"metrics.{name}.first": 1.0}
+    assert modelbox.experiments(q, connection=box).to_dict("records") == [row]
+    arrow = modelbox.experiments(q, format="arrow", connection=box)
+    assert pl.DataFrame(arrow).to_dicts() == pa.table(arrow).to_pylist() == [row]
+    points = pl.DataFrame(modelbox.metrics(run, name, format="arrow", connection=box))
+    assert points["key"].to_list() == [name]
