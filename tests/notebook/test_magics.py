@@ -198,12 +198,24 @@ def test_watch_draws_what_runs_until_it_is_over(shell: InteractiveShell, box: Mo
     shell.display_pub.outputs.clear()
     experiment.log(loss=0.5)
     shell.run_cell("%modelbox watch").raise_error()
-    assert "slow: running" in shell.display_pub.outputs[0]["data"]["text/plain"]
-    box.experiment(experiment.id).finish()  # somebody else: this process is not told
-    deadline_s = time.monotonic() + 60
-    while "image/png" not in shell.display_pub.outputs[-1]["data"] and time.monotonic() < deadline_s:
-        time.sleep(0.1)
-    assert "slow: finished" in shell.display_pub.outputs[-1]["data"]["text/plain"]
+    watched = shell.display_pub.outputs[0]["transient"]["display_id"]
+
+    def shown(*words: str) -> bool:
+        """Wait until the chart says so."""
+        deadline_s = time.monotonic() + 60
+        while time.monotonic() < deadline_s:
+            outputs = [output["data"] for output in shell.display_pub.outputs if output["transient"]["display_id"] == watched]
+            if all(word in outputs[-1]["text/plain"] for word in words):
+                return True
+            time.sleep(0.05)
+        return False
+
+    assert shown("slow: running")
+    box.start("late").log(loss=0.25)
+    assert shown("slow: running", "late: running")
+    for run in box.experiments(status="running"):  # somebody else: the chart is not told
+        run.finish()
+    assert shown("slow: finished", "late: finished")
 
 
 def test_watch_says_that_nothing_runs(terminal: InteractiveShell, box: ModelBox, capsys: pytest.CaptureFixture[str]) -> None:

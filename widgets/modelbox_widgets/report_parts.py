@@ -7,7 +7,7 @@ from html import escape
 
 import pandas as pd
 
-from modelbox.entities.own_keys import LONG_METADATA, is_own_series
+from modelbox.entities.own_keys import LONG_METADATA, PACKAGES, PATCH, is_own_series
 from modelbox.entities.records import Json
 from modelbox_widgets.live_spec import COLOURS
 from modelbox_widgets.runs import (
@@ -28,7 +28,6 @@ from modelbox_widgets.text import middle, value_text
 
 __all__ = ["code_sections", "differences_table", "overview_table", "run_details"]
 
-PACKAGES, PATCH = LONG_METADATA
 _MAX_COLUMNS = 40
 _MAX_PATCH_CHARS = 200_000
 _SEARCH = '<p class="tools" data-needs-script hidden><input id="search" type="search" placeholder="find runs" aria-label="find runs"></p>'
@@ -95,7 +94,7 @@ def run_details(frame: pd.DataFrame, artifacts: pd.DataFrame) -> Iterator[str]:
     labels = run_labels(frame)
     files = {str(run_id): part for run_id, part in artifacts.groupby(ID, sort=False, observed=True)}
     metrics = metric_columns(frame)
-    settings = [column for column in setting_columns(frame) if column not in {PACKAGES, PATCH}]
+    settings = [column for column in setting_columns(frame) if column not in LONG_METADATA]
     facts = [c for c in ("experiment_id", "namespace", "status", "owner", "group", "started_at", "finished_at", "duration_s") if c in frame]
     params = [column for column in settings if column.startswith("params.")]
     others = [column for column in settings if column not in {*params, *facts}]

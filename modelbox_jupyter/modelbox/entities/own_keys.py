@@ -4,7 +4,17 @@ Series under :data:`SYSTEM_PREFIX` say what the machine did and those under :dat
 ordinary series, but they are not what an experiment is about: charts leave them out unless somebody asks for them by name.
 """
 
-__all__ = ["CONSOLE_PREFIX", "LONG_METADATA", "OWN_PREFIXES", "SYSTEM_PREFIX", "is_own_series"]
+__all__ = [
+    "CELL_ERROR",
+    "CELL_SOURCE",
+    "CONSOLE_PREFIX",
+    "LONG_METADATA",
+    "OWN_PREFIXES",
+    "PACKAGES",
+    "PATCH",
+    "SYSTEM_PREFIX",
+    "is_own_series",
+]
 
 SYSTEM_PREFIX = "system/"
 """Series of system metrics."""
@@ -15,7 +25,10 @@ CONSOLE_PREFIX = "console/"
 OWN_PREFIXES = (SYSTEM_PREFIX, CONSOLE_PREFIX)
 """What the keys of all these series begin with."""
 
-LONG_METADATA = ("environment.packages", "git.diff")
+PACKAGES, PATCH, CELL_SOURCE, CELL_ERROR = "environment.packages", "git.diff", "cell.source", "cell.error"
+"""Installed packages, uncommitted changes; the text of a cell that is an experiment, and the exception that ended it."""
+
+LONG_METADATA = (PACKAGES, PATCH, CELL_SOURCE, CELL_ERROR)
 """Metadata that may be too long for a cell of a table: tables of runs leave them out unless asked."""
 
 

@@ -18,8 +18,9 @@ metrics.KEY, metrics.KEY.last       value at the greatest step
 metrics.KEY.min, metrics.KEY.max    bounds over all steps, NaN left out
 =================================== =================================================================================================
 
-Within a block columns are sorted by name. What is too long for a cell, the installed packages and the patch of uncommitted changes
-(``environment.packages``, ``git.diff``), is left out; :func:`with_long_metadata` adds it, and ``df.modelbox.diff()`` compares it. Printed
+Within a block columns are sorted by name. What is too long for a cell is left out: the installed packages, the patch of uncommitted
+changes, and the source and the exception of a notebook cell that is an experiment (``environment.packages``, ``git.diff``, ``cell.source``,
+``cell.error``); :func:`with_long_metadata` adds it, and ``df.modelbox.diff()`` compares it. Printed
 lines (``console/…``) have no columns: :meth:`modelbox.Experiment.console` returns them. ``df.attrs["modelbox"]`` says where the runs come
 from (no secrets).
 """
@@ -152,7 +153,7 @@ def experiments(
 
 
 def with_long_metadata(runs: pd.DataFrame, *, connection: ModelBox | None = None) -> pd.DataFrame:
-    """Return a table of runs with the metadata that such tables leave out for its length: ``environment.packages``, ``git.diff``.
+    """Return a table of runs with the metadata that such tables leave out for its length, such as ``environment.packages``.
 
     Parameters
     ----------

@@ -34,6 +34,7 @@ from IPython.core.error import UsageError
 from modelbox.client.experiment import Experiment
 from modelbox.client.masking import masked_text
 from modelbox.client.shared import start
+from modelbox.entities.own_keys import CELL_ERROR, CELL_SOURCE
 from modelbox.notebook.cell_error import CellError
 from modelbox.notebook.cell_outputs import OutputKeeper, notebook_of
 from modelbox.notebook.notes import notices, quietly
@@ -183,7 +184,7 @@ class CellRuns:
         raw = _source_of(info) if source is None else source
         cell_id = "" if info is None else info.cell_id or ""
         text = masked_text(_LINE.sub("", raw, count=1).lstrip("\n") if _LINE.match(raw) else raw)[:_MAX_SOURCE_CHARS]
-        about: dict[str, Json] = {"cell.source": text, **({"cell.id": cell_id} if cell_id else {})}
+        about: dict[str, Json] = {CELL_SOURCE: text, **({"cell.id": cell_id} if cell_id else {})}
         experiment = start(
             settings.name,
             namespace=settings.namespace,
@@ -216,7 +217,7 @@ class CellRuns:
         after: dict[str, object] = {"cell.duration_s": duration_s}
         problem = None if error is None else CellError.of(self._shell, error)
         if problem is not None:
-            after["cell.error"] = problem.metadata()
+            after[CELL_ERROR] = problem.metadata()
         with quietly("The end of the cell could not be recorded"):
             self._log_variables(experiment, run.settings.metrics)
             experiment.update_metadata(after)

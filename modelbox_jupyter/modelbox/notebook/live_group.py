@@ -19,7 +19,7 @@ from modelbox_widgets.live_spec import labels_of
 from modelbox_widgets.points import rows_within
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -47,17 +47,19 @@ class LiveGroup:
         Where to display.
     session
         The connection that the experiments belong to.
-    asks_how_they_are
-        Others run the experiments, so the store has to be asked whether they are over.
+    running
+        Returns the experiments that run now, from time to time. Given where others run them: who runs them here is heard without asking.
     """
 
-    def __init__(self, shell: InteractiveShell, session: Session, *, asks_how_they_are: bool = False) -> None:
+    def __init__(self, shell: InteractiveShell, session: Session, *, running: Callable[[], Iterable[Experiment]] | None = None) -> None:
         self.session = session
         self.is_open = True
         self.is_closed = False
-        self._ask_s = 0.0 if asks_how_they_are else math.inf
+        self._running = running
+        self._ask_s = math.inf if running is None else 0.0
         self._output = Output(shell)
         self._experiments: list[Experiment] = []
+        self._met: set[str] = set()
         self._blocks: list[SeriesBlock] = []
         self._widget: CellChart | None = None
         self._seen: dict[str, dict[str, int]] = {}
@@ -74,7 +76,7 @@ class LiveGroup:
     def add(self, experiment: Experiment) -> None:
         """Show one more experiment. The first is displayed at once, later ones by the thread."""
         with self._lock:
-            self._experiments = [*self._experiments, experiment][-_MAX_RUNS:]
+            self._note([experiment])
             first = not self._thread.is_alive()
             if first:
                 self._show(final=False)
@@ -126,7 +128,7 @@ class LiveGroup:
                 if self._settle_soon:
                     self._settle_soon = False
                     self.settle()
-                elif time.monotonic() >= self._ask_s and self._are_over():
+                elif time.monotonic() >= self._ask_s and not self._go_on():
                     self.settle()
                 elif time.monotonic() >= due_s or self._is_new:
                     self._snapshot()
@@ -149,11 +151,20 @@ class LiveGroup:
             self._feed(self._widget)
             self._widget.publish_snapshot()
 
-    def _are_over(self) -> bool:
+    def _note(self, experiments: Iterable[Experiment]) -> None:
+        self._experiments = [*self._experiments, *experiments][-_MAX_RUNS:]
+        self._met.update(experiment.id for experiment in self._experiments)
+
+    def _go_on(self) -> bool:
+        """Ask how the experiments are, and which are new; tell whether any of them runs."""
         self._ask_s = time.monotonic() + _ASKING_S
         with quietly("The live chart cannot ask how its runs are"):
             self._experiments = [experiment for experiment in self._experiments if self._exists(experiment)]
-        return all(experiment.status is not Status.RUNNING for experiment in self._experiments)
+            new = [experiment for experiment in (self._running() if self._running else ()) if experiment.id not in self._met]
+            if new:
+                self._note(new)
+                self._is_new = True
+        return any(experiment.status is Status.RUNNING for experiment in self._experiments)
 
     def _read(self) -> None:
         """Read the points; where the store does not answer, those that were known stay."""

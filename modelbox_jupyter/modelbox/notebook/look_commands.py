@@ -13,7 +13,7 @@ from modelbox.notebook.accessor import RunsAccessor
 from modelbox.notebook.command import Command
 from modelbox.notebook.find import find_experiment
 from modelbox.notebook.views import ExperimentView
-from modelbox.notebook.watch import nothing_runs, watch
+from modelbox.notebook.watch import nothing_runs, running, watch
 from modelbox.wire.query.needs import fields_of
 from modelbox.wire.query.parser import parse
 from modelbox.wire.query.spelling import spelled
@@ -104,17 +104,17 @@ def _watch_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _watch(shell: InteractiveShell, arguments: argparse.Namespace, _cell: str | None) -> pd.DataFrame | None:
     box = default_connection()
-    if arguments.run:
-        found = [find_experiment(box, name) for name in arguments.run]
-    else:
-        found = box.experiments(arguments.namespace, status="running")
-    if not found:
-        print(nothing_runs(box))  # noqa: T201 - a sentence is the answer
+    named = [find_experiment(box, name) for name in arguments.run]
+    if hasattr(shell, "kernel"):
+        if not watch(shell, box, named, arguments.namespace):
+            print(nothing_runs(box))  # noqa: T201 - a sentence is the answer
         return None
-    if not hasattr(shell, "kernel"):  # a terminal has nothing to draw on
-        return frames.experiments(ids=[experiment.id for experiment in found])
-    watch(shell, found)
-    return None
+    # A terminal has nothing to draw on.
+    found = named or running(box, arguments.namespace)
+    if not found:
+        print(nothing_runs(box))  # noqa: T201 - likewise
+        return None
+    return frames.experiments(ids=[experiment.id for experiment in found])
 
 
 _RUNS_EXAMPLE = "runs metrics.accuracy > 0.9 and params.lr < 0.01 order by metrics.loss.min --limit 5"
@@ -145,4 +145,4 @@ QUERY = Command(
     takes_query=True,
     example="query params.lr between 0.001 and 0.1 order by metrics.loss.min",
 )
-WATCH = Command("watch", "Draw running experiments, whoever runs them, until they are over.", _watch_arguments, _watch, example="watch")
+WATCH = Command("watch", "Draw running experiments, whoever runs them, until all are over.", _watch_arguments, _watch, example="watch")

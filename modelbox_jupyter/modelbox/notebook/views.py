@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-from modelbox.entities.own_keys import CONSOLE_PREFIX, LONG_METADATA, is_own_series
+from modelbox.entities.own_keys import CELL_ERROR, CELL_SOURCE, CONSOLE_PREFIX, LONG_METADATA, PACKAGES, PATCH, is_own_series
 from modelbox.entities.records import Status
 from modelbox.entities.times import now
 from modelbox.errors import ModelBoxError
@@ -144,7 +144,7 @@ class ExperimentView:
             parts.append(text_table(list(_METRIC_HEAD), self._metrics()))
         if self.artifacts:
             parts.append("\n".join(f"{artifact.name} ({_size(artifact.size_bytes)})" for artifact in self.artifacts))
-        source = self.metadata.get(_SOURCE)
+        source = self.metadata.get(CELL_SOURCE)
         if isinstance(source, str):
             parts.append("\n".join(f"    {line}" for line in source.splitlines()))
         if self.printed:
@@ -199,25 +199,25 @@ class ExperimentView:
 
     def _settings(self) -> list[tuple[str, str]]:
         keys = sorted(self.metadata, key=lambda key: (not key.startswith("params."), not key.startswith("tags."), key))
-        return [(key, value_text(self.metadata[key])) for key in keys if key not in _LONG]
+        return [(key, value_text(self.metadata[key])) for key in keys if key not in LONG_METADATA]
 
     def _long(self) -> list[tuple[str, str]]:
         """Return what needs room of its own, as (title, HTML)."""
         parts: list[tuple[str, str]] = []
         shown = (("exception", self._trouble()), ("printed", self.printed))
         parts += [(title, f"<pre>{escape(text)}</pre>") for title, text in shown if text]
-        for title, key in (("source of the cell", _SOURCE), ("uncommitted changes", _DIFF)):
+        for title, key in (("source of the cell", CELL_SOURCE), ("uncommitted changes", PATCH)):
             text = self.metadata.get(key)
             if isinstance(text, str):
                 parts.append((title, f"<pre>{escape(text)}</pre>"))
-        packages = self.metadata.get(_PACKAGES)
+        packages = self.metadata.get(PACKAGES)
         if isinstance(packages, dict):
             parts.append((f"packages ({len(packages)})", _pairs([(name, value_text(version)) for name, version in packages.items()])))
         return parts
 
     def _trouble(self) -> str:
         """Return the exception that ended the cell, as the notebook showed it."""
-        error = self.metadata.get(_ERROR)
+        error = self.metadata.get(CELL_ERROR)
         return str(error.get("traceback", "")) if isinstance(error, dict) else ""
 
     def _metrics(self) -> list[list[str]]:
@@ -232,8 +232,6 @@ def _chosen(blocks: Sequence[SeriesBlock]) -> list[SeriesBlock]:
     return [block for block in blocks if not is_own_series(block.key)]
 
 
-_SOURCE, _ERROR, _DIFF, _PACKAGES = "cell.source", "cell.error", "git.diff", "environment.packages"
-_LONG = frozenset({_SOURCE, _ERROR, *LONG_METADATA})
 _METRIC_HEAD = ("metric", "last", "min", "max", "at step", "points")
 
 
