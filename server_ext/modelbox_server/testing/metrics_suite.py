@@ -61,6 +61,16 @@ def floats(*values: float, start: int = 0) -> list[Point]:
     return [(start + index, 1_700_000_000_000_000 + index, value) for index, value in enumerate(values)]
 
 
+def _random_value(dice: random.Random, kind: ValueKind) -> Value:
+    match kind:
+        case ValueKind.FLOAT:
+            return dice.choice(HOSTILE_FLOATS)
+        case ValueKind.TEXT:
+            return dice.choice(["", "x", "é\n"])
+        case ValueKind.BYTES:
+            return b"x"
+
+
 def points_of(found: SeriesBlock) -> list[Point]:
     """Return the points of a block that a store returned."""
     steps, clocks_us = (memoryview(column).cast("B").cast("q").tolist() for column in (found.steps, found.wall_times_us))
@@ -346,13 +356,32 @@ class MetricsStoreSuite:
             store.append([block([(0, 0, "x")], key="b", object_id=ids[2], kind=ValueKind.TEXT), block(floats(math.nan), object_id=ids[2])])
             store.append([block([(5, 0, b"x")], key="c", object_id=ids[3], kind=ValueKind.BYTES)])
             store.append([block(floats(math.inf), object_id=ids[3]), block(floats(-math.inf, start=1), object_id=ids[3])])
+        self.check_summary_columns(store, ids)
+        assert store.summary_columns([]).key == []
+
+    def test_summaries_as_columns_of_objects_that_share_some_keys(self, store: MetricsStore) -> None:
+        """Whatever each of them logged."""
+        dice = random.Random(7)  # noqa: S311
+        ids = [f"{number:040x}" for number in dice.sample(range(1000), 40)]
+        for object_id in ids:
+            blocks = [
+                block(
+                    [(step, 0, _random_value(dice, kind)) for step in range(dice.randrange(1, 3))], object_id=object_id, key=key, kind=kind
+                )
+                for key in dice.sample("abcd", dice.randrange(4))
+                for kind in dice.sample(list(ValueKind), dice.choice([1, 1, 1, 2, 3]))
+            ]
+            store.append(blocks)
+        self.check_summary_columns(store, ids)
+
+    def check_summary_columns(self, store: MetricsStore, ids: Sequence[str]) -> None:
+        """Compare the columns with the summaries."""
         columns = store.summary_columns(ids)
         expected = sorted(store.summaries(ids), key=lambda one: one.key)
         rows = zip(*(getattr(columns, name) for name in columns.__struct_fields__), strict=True)
         assert [tuple(map(repr, row)) for row in rows] == [
             tuple(map(repr, (ids.index(s.object_id), s.key, s.count, s.last_step, s.last, s.min, s.max, s.mean))) for s in expected
         ]
-        assert store.summary_columns([]).key == []
 
     def test_a_series_of_nan_has_no_bounds(self, store: MetricsStore) -> None:
         """Until a number comes."""

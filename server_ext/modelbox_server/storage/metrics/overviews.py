@@ -104,7 +104,7 @@ class _Part(NamedTuple):
 
     key: str
     kind: int
-    rows: list[int]
+    rows: np.ndarray[Any, np.dtype[np.int64]]
     numbers: np.ndarray[Any, np.dtype[Any]]
     texts: list[str]
 
@@ -113,7 +113,7 @@ def _parts(layout: str, found: list[tuple[int, bytes, str]]) -> Iterator[_Part]:
     """Yield the series of objects of one layout."""
     keys, kinds = msgspec.json.decode(layout, type=tuple[list[str], list[int]])
     found.sort(key=itemgetter(0))
-    rows = [row for row, _, _ in found]
+    rows = np.array([row for row, _, _ in found], np.int64)
     table = np.frombuffer(b"".join([numbers for _, numbers, _ in found]), _NUMBERS).reshape(len(rows), len(keys))
     texts = [msgspec.json.decode(texts, type=list[str]) for _, _, texts in found] if _TEXT in kinds else []
     text_at = 0
@@ -126,28 +126,31 @@ def _parts(layout: str, found: list[tuple[int, bytes, str]]) -> Iterator[_Part]:
 
 
 def _columns(parts: list[_Part]) -> SummaryColumns:
+    if not parts:
+        return SummaryColumns()
     parts.sort(key=lambda part: (part.key, part.rows[0], part.kind))
-    key = list(chain.from_iterable(repeat(part.key, len(part.rows)) for part in parts))
-    row = list(chain.from_iterable(part.rows for part in parts))
-    numbers = np.concatenate([part.numbers for part in parts]) if parts else np.empty(0, _NUMBERS)
-    columns = {name: numbers[name].tolist() for name in ("count", "last_step", "last", "min", "max", "mean")}
-    if not (numbers["numbers"]).all():
+    heights = [len(part.rows) for part in parts]
+    rows = np.concatenate([part.rows for part in parts])
+    numbers = np.concatenate([part.numbers for part in parts])
+    last: list[float | str | None] = numbers["last"].tolist()
+    if any(part.kind != _FLOAT for part in parts):
+        start = 0
+        for part, height in zip(parts, heights, strict=True):
+            if part.kind != _FLOAT:
+                last[start : start + height] = part.texts if part.kind == _TEXT else [None] * height
+            start += height
+    if any(one.key == other.key for one, other in pairwise(parts)):
+        # Objects of different layouts share keys.
+        first_of = {part.key: at for at, part in reversed(list(enumerate(parts)))}
+        order = np.lexsort((rows, np.repeat([first_of[part.key] for part in parts], heights)))
+        rows, numbers, last = rows[order], numbers[order], [last[at] for at in order.tolist()]
+    columns = {name: numbers[name].tolist() for name in ("count", "last_step", "min", "max", "mean")}
+    if not numbers["numbers"].all():
         # Nothing but NaN, or no numbers at all: there are no bounds. Everything else that is NaN is so itself.
         for name in ("min", "max", "mean"):
             columns[name] = [value if some else None for value, some in zip(columns[name], numbers["numbers"].tolist(), strict=True)]
-    if any(part.kind != _FLOAT for part in parts):
-        last: list[float | str | None] = []
-        floats = iter(columns["last"])
-        for part in parts:
-            own = [next(floats) for _ in part.rows]
-            last += own if part.kind == _FLOAT else part.texts or [None] * len(own)
-        columns["last"] = last
-    if any(one.key == other.key for one, other in pairwise(parts)):
-        # Objects of different layouts share keys.
-        order = sorted(range(len(key)), key=list(zip(key, row, strict=True)).__getitem__)
-        key, row = [key[at] for at in order], [row[at] for at in order]
-        columns = {name: [values[at] for at in order] for name, values in columns.items()}
-    return SummaryColumns(key=key, row=row, **columns)
+    key = list(chain.from_iterable(repeat(part.key, height) for part, height in zip(parts, heights, strict=True)))
+    return SummaryColumns(key=key, row=rows.tolist(), last=last, **columns)
 
 
 def _json(value: object) -> str:
