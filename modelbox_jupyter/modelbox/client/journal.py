@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from modelbox.client.buffer import Columns, Record, split_blocks
@@ -72,7 +72,16 @@ class Tally:
         return self.acknowledged + self.rejected + self.settled_operations
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        # Field by field: every read of a connection asks, and dataclasses.astuple copies in depth.
+        return Tally(
+            self.appended + other.appended,
+            self.acknowledged + other.acknowledged,
+            self.rejected + other.rejected,
+            self.dropped + other.dropped,
+            self.volatile + other.volatile,
+            self.operations + other.operations,
+            self.settled_operations + other.settled_operations,
+        )
 
 
 class Journal(Protocol):

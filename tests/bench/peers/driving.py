@@ -44,6 +44,9 @@ class Driver:
         """Log one step."""
         raise NotImplementedError
 
+    def settle(self) -> None:
+        """Wait until what :meth:`start` left to do in the background is done; nothing for trackers that do all of it at once."""
+
     def finish(self) -> None:
         """End the run, and wait until all of it was handed over."""
         raise NotImplementedError
@@ -152,6 +155,7 @@ class Workloads:
         rows = curves(steps)
         width = len(KEYS)
         log = self._driver.log
+        self._driver.settle()
         begin_s = time.perf_counter()
         for step in range(steps):
             log(step, dict(zip(KEYS, rows[step * width : (step + 1) * width], strict=True)))

@@ -33,6 +33,9 @@ class ModelBoxDriver(Driver):
         self.run = self.box.start(name, params=params)
         return self.run.id
 
+    def settle(self) -> None:
+        self.box.flush()  # start() returns before the store is opened, where the others have opened theirs
+
     def log(self, step: int, values: dict[str, float]) -> None:
         self.run.log(values, step=step)
 
