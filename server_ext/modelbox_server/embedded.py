@@ -10,7 +10,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -72,11 +72,20 @@ class EmbeddedTransport:
         self._caller = caller or Caller(_user(), "embedded")
         self._release = release
 
-    def call(self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None) -> R:
+    def call(
+        self,
+        route: Route[Q, B, R],
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Q | None = None,
+        body: B | None = None,
+        key: str = "",
+    ) -> R:
         """Carry out a JSON route and return its answer."""
         checked_query = route.query() if query is None else _as_sent(query, "query")
         checked_body = None if body is None else _as_sent(body, "body")
-        return run(self._services, self._caller, route, path or {}, checked_query, checked_body)
+        caller = replace(self._caller, operation=key) if key else self._caller
+        return run(self._services, caller, route, path or {}, checked_query, checked_body)
 
     def append_metrics(self, blocks: Sequence[SeriesBlock], *, client: str, batch: int) -> AppendResult:
         """Store points under the identity (client, batch), exactly once however often it is repeated."""

@@ -1,5 +1,6 @@
 """The journal on disk: what was returned is kept, whatever the process, the disk and the store do."""
 
+import contextlib
 import errno
 import math
 import os
@@ -366,3 +367,25 @@ def test_a_record_larger_than_a_batch_goes_alone(root: Path) -> None:
     journal.append(_record(1))
     assert _drain(journal) == [0, 1]
     journal.close()
+
+
+def test_a_folder_that_others_remove_when_it_is_empty_is_made_again(root: Path) -> None:
+    """Whoever sends the last journal of a store removes the folder above, while the next process may be about to begin one in it."""
+    stop = threading.Event()
+
+    def remove() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(OSError):
+                root.rmdir()
+
+    remover = threading.Thread(target=remove)
+    remover.start()
+    try:
+        for step in range(200):
+            journal = DiskJournal(root)
+            assert journal.append(_record(step))
+            assert _drain(journal) == [step]
+            journal.close()
+    finally:
+        stop.set()
+        remover.join()

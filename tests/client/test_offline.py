@@ -72,6 +72,23 @@ def test_a_folder_that_is_copied_and_sent_again_changes_nothing(tmp_path: Path) 
         _check_run(tmp_path / "store", object_id)
 
 
+def test_notes_of_an_old_copy_do_not_undo_what_was_done_since(tmp_path: Path) -> None:
+    object_id = _write_run(tmp_path / "offline", tmp_path)
+    copy = shutil.copytree(tmp_path / "offline", tmp_path / "copy")
+    assert main(["sync", str(tmp_path / "offline"), "--to", str(tmp_path / "store")]) == 0
+    with ModelBox(tmp_path / "store") as box:
+        run = box.experiment(object_id)
+        run.update_metadata("dataset/size", 60_000)
+        run.finish("failed")
+        changes = len(box.changes(limit=1000))
+    assert main(["sync", str(copy), "--to", str(tmp_path / "store")]) == 0
+    with ModelBox(tmp_path / "store") as box:
+        run = box.experiment(object_id)
+        assert run.metadata()["dataset/size"] == 60_000
+        assert run.status is Status.FAILED
+        assert len(box.changes(limit=1000)) == changes
+
+
 def test_processes_that_continue_one_experiment_are_merged(tmp_path: Path) -> None:
     folder = tmp_path / "offline"
     with ModelBox(folder, mode="offline") as box:

@@ -1,7 +1,9 @@
 """kill -9 of a program that starts experiments and takes notes: whatever it was told is kept is in the store afterwards, once."""
 
 import itertools
+import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from typing import Literal
 
 import pytest
 
+from modelbox.cli.main import main
 from modelbox.client.connection import ModelBox
 from modelbox.testing.crash import STARTING_WRITER, Outcome, acknowledged, stored_steps
 from modelbox_server.testing.live_server import live_server
@@ -83,6 +86,41 @@ def test_kill_9_of_a_program_that_starts_experiments_loses_nothing(
             assert box.sync(timeout_s=120)
             for name in names:
                 _compare(outcome, box, tmp_path / name, name)
+    outcome.report()
+
+
+def test_offline_runs_that_are_killed_arrive_once_from_every_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: Callable[[int, int], int]
+) -> None:
+    """Copies are made while a program still writes and after it is dead; each is sent, some of them twice, in any order."""
+    outcome = Outcome("kill -9 offline, sent from copies", rounds(3, 50), more={"copies": 0})
+    seed = random.Random(7)  # noqa: S311  (chooses instants)
+    folder, store = tmp_path / "offline", tmp_path / "store"
+    copies: list[Path] = []
+    names = [f"round {number}" for number in range(outcome.rounds)]
+    with monkeypatch.context() as offline:
+        offline.setenv("MODELBOX_MODE", "offline")
+        for name in names:
+            arguments = [str(folder), str(tmp_path / name), name]
+            process = subprocess.Popen([sys.executable, "-c", STARTING_WRITER, *arguments], stdout=subprocess.PIPE, text=True)
+            assert process.stdout is not None
+            with process.stdout:
+                assert process.stdout.readline() == "ready\n"
+                for _ in range(2):
+                    time.sleep(seed.uniform(0.0, 0.5))
+                    copies.append(shutil.copytree(folder, tmp_path / f"copy {len(copies)}", ignore=shutil.ignore_patterns(".*")))
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+    copies.append(shutil.copytree(folder, tmp_path / "last copy"))
+    again = [shutil.copytree(copy, f"{copy} again") for copy in copies[::2]]
+    order = [*copies, *again, folder]
+    seed.shuffle(order)
+    for copy in order:
+        assert main(["sync", os.fspath(copy), "--to", str(store)]) == 0
+    with ModelBox(store) as box:
+        for name in names:
+            _compare(outcome, box, tmp_path / name, name)
+    outcome.more["copies"] = len(order)
     outcome.report()
 
 

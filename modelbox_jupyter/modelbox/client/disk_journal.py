@@ -97,7 +97,6 @@ class DiskJournal:
         sends: bool = True,
     ) -> None:
         self.client = random_id()
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = root / self.client
         self._lock_fd = _new_folder(self.folder, JOURNAL_LOCK if sends else _WRITER_LOCK)
         self._set_up(segment_bytes, batch_bytes, write, on_sync_error)
@@ -376,7 +375,15 @@ class DiskJournal:
 def _new_folder(folder: Path, lock: str) -> int:
     """Make a folder that is locked from its first moment on, and return the lock."""
     unborn = folder.with_name(f".{folder.name}")
-    unborn.mkdir(mode=0o700)
+    for is_last_try in (*[False] * 100, True):
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            unborn.mkdir(mode=0o700)
+            break
+        except FileNotFoundError:
+            # Who sent the last journal there was removed the empty folder above, at this very moment.
+            if is_last_try:
+                raise
     lock_fd = hold(unborn / lock)
     assert lock_fd is not None  # noqa: S101  (nobody else knows the name)
     if lock != JOURNAL_LOCK:

@@ -102,10 +102,20 @@ class HttpTransport:
     def __repr__(self) -> str:
         return f"HttpTransport({str(self._address)!r})"
 
-    def call(self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None) -> R:
+    def call(
+        self,
+        route: Route[Q, B, R],
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Q | None = None,
+        body: B | None = None,
+        key: str = "",
+    ) -> R:
         """Carry out a JSON route and return its answer."""
         data = None if body is None else wire_json.encode(body)
         headers = {"Accept": _JSON} if data is None else {"Accept": _JSON, "Content-Type": _JSON}
+        if key:
+            headers["Idempotency-Key"] = key
         with self._exchange(route.method, _target(route, path, query), data, headers) as response:
             return wire_json.decode_trusted(response.read(), route.response)
 

@@ -51,9 +51,17 @@ class LazyTransport:
                         raise StorageUnavailable(error.detail) from error
         return self._opened
 
-    def call(self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None) -> R:
+    def call(
+        self,
+        route: Route[Q, B, R],
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Q | None = None,
+        body: B | None = None,
+        key: str = "",
+    ) -> R:
         """Carry out a JSON route and return its answer."""
-        return self._open().call(route, path=path, query=query, body=body)
+        return self._open().call(route, path=path, query=query, body=body, key=key)
 
     def append_metrics(self, blocks: Sequence[SeriesBlock], *, client: str, batch: int) -> AppendResult:
         """Store points under the identity (client, batch)."""
@@ -97,7 +105,15 @@ class OfflineTransport:
             f"'modelbox sync {self._folder}', and read it there."
         )
 
-    def call(self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None) -> R:
+    def call(
+        self,
+        route: Route[Q, B, R],
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Q | None = None,
+        body: B | None = None,
+        key: str = "",
+    ) -> R:
         """Raise."""
         self._refuse()
 

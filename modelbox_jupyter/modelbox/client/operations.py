@@ -100,7 +100,7 @@ class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
         if isinstance(query, ArtifactUploadQuery):
             return self._upload(transport, query)
         body = None if not self.body or route.body is None else msgspec.json.decode(self.body, type=route.body)
-        return transport.call(route, path=self.path, query=query, body=body)
+        return transport.call(route, path=self.path, query=query, body=body, key=self.key)
 
     def _upload(self, transport: Transport, query: ArtifactUploadQuery) -> object:
         with _open_kept(Path(self.file), query.name) as file:

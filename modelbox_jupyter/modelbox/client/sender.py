@@ -344,8 +344,12 @@ class Sender:
 
     def _answered(self, operation: Operation, answer: object) -> None:
         _, callback = self._unanswered.pop(operation.key, (None, None))
-        if callback is not None:
+        if callback is None:
+            return
+        try:
             callback(answer)
+        except Exception as error:  # noqa: BLE001  (a fault of ours must not end this thread)
+            _logger.warning("ModelBox: the answer to %s was not understood: %s: %s", operation.what, type(error).__name__, error)
 
     def _wait_for_better_times(self, failures: int, error: ModelBoxError) -> None:
         self._notices.log("away", f"ModelBox: {error.detail} Points are kept {self._journal.kept} and sent again until they arrive.")
@@ -360,7 +364,7 @@ class Sender:
 
     def _refused(self, batch: Batch, error: ModelBoxError) -> None:
         if isinstance(error, AlreadyDone) and batch.operation is not None:
-            self._answered(batch.operation, None)
+            self._unanswered.pop(batch.operation.key, None)
             self._journal.acknowledge(batch)
             self._tell_waiting()
             return

@@ -52,8 +52,21 @@ class Transport(Protocol):
 
     verifies: bool
 
-    def call(self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None) -> R:
+    def call(
+        self,
+        route: Route[Q, B, R],
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Q | None = None,
+        body: B | None = None,
+        key: str = "",
+    ) -> R:
         """Carry out a JSON route and return its answer.
+
+        Parameters
+        ----------
+        key
+            Names the call, 40 hex digits: with the same key it has an effect once, and is :class:`~modelbox.errors.AlreadyDone` then.
 
         Raises
         ------

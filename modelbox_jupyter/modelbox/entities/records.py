@@ -16,6 +16,7 @@ __all__ = [
     "ChangeEvent",
     "ChangeKind",
     "CheckpointRecord",
+    "DoneOperation",
     "EventRecord",
     "ExperimentRecord",
     "FileType",
@@ -219,6 +220,15 @@ class EventRecord(Record, frozen=True, kw_only=True):
     wall_time: datetime
     metadata: dict[str, Json] = {}
     created_at: datetime
+
+
+class DoneOperation(Record, frozen=True, kw_only=True):
+    """A call that was carried out, by the key that its caller gave it: it has no effect when it comes again."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("key",)
+
+    key: str
+    at: datetime
 
 
 class ChangeEvent(Record, frozen=True, kw_only=True):

@@ -57,10 +57,18 @@ class FaultyTransport:
         if self.away is not None:
             raise self.away
 
-    def call(self, route: Route[Q, B, R], *, path: Mapping[str, str] | None = None, query: Q | None = None, body: B | None = None) -> R:
+    def call(
+        self,
+        route: Route[Q, B, R],
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Q | None = None,
+        body: B | None = None,
+        key: str = "",
+    ) -> R:
         """Carry out a JSON route and return its answer."""
         self._check()
-        return self._inner.call(route, path=path, query=query, body=body)
+        return self._inner.call(route, path=path, query=query, body=body, key=key)
 
     def append_metrics(self, blocks: Sequence[SeriesBlock], *, client: str, batch: int) -> AppendResult:
         """Store points under the identity (client, batch)."""

@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -134,6 +134,8 @@ class ExchangeHandler(web.RequestHandler):
             return
         verb = self._verbs.get(method)
         self.caller = await gate.admit(self, verb.action if verb else "read")
+        if key := self.request.headers.get("Idempotency-Key"):
+            self.caller = replace(self.caller, operation=key)
         if verb is None:
             raise MethodNotAllowed(f"{method} is not possible here: use {self.allow}.")
         self.face.check_open()

@@ -22,6 +22,7 @@ from modelbox.wire.messages import ArtifactQuery, ArtifactsQuery, ArtifactUpload
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.objects import Erased, Objects, artifact_ref, resolve
+from modelbox_server.service.once import once
 from modelbox_server.service.paging import page_of
 from modelbox_server.storage.blobs.digests import beside
 from modelbox_server.storage.interfaces import BlobInfo, BlobStore, BlobWriter, Condition, MetadataStore, MetadataTransaction, Order
@@ -104,6 +105,7 @@ class ArtifactsService:
         with self._metadata.write() as tx:
             parent = resolve(tx, object_id)
             at = self._clock()
+            once(tx, caller, at)
             items = [_keep(tx, caller, parent, _tracked(parent, file, at), at) for file in files]
         return Page(items=items, limit=len(items))
 

@@ -10,6 +10,7 @@ from modelbox_server.service.changes import fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.metadata import set_metadata
 from modelbox_server.service.objects import Objects, require
+from modelbox_server.service.once import once
 from modelbox_server.service.paging import page_of
 from modelbox_server.storage.interfaces import Condition, MetadataStore, Order
 
@@ -32,6 +33,7 @@ class CheckpointsService:
         with self._metadata.write() as tx:
             owner = require(tx, ExperimentRecord, "experiment", experiment)
             at = self._clock()
+            once(tx, caller, at)
             found = tx.select(
                 CheckpointRecord, [Condition("experiment_id", "eq", owner.id), Condition("epoch", "eq", request.epoch)], limit=1
             )

@@ -23,8 +23,11 @@ class Caller:
         Door they came through: ``embedded``, ``http``, ``jupyter`` or ``grpc``.
     address
         Network address they came from; empty in process.
+    operation
+        Key that they gave to this call; the same key again has no effect. Empty for calls that may be made as often as one likes.
     """
 
     name: str
     face: str
     address: str = ""
+    operation: str = ""

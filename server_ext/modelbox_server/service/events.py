@@ -12,6 +12,7 @@ from modelbox.wire.messages import EventCreate, EventsQuery, Page
 from modelbox_server.service.changes import note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.objects import resolve
+from modelbox_server.service.once import once
 from modelbox_server.service.paging import page_of
 from modelbox_server.storage.interfaces import Condition, MetadataStore, Order
 
@@ -52,6 +53,7 @@ class EventsService:
             event_id = salted_id("event", object_id, name, source, str(to_us(wall_time)), content.decode())
         with self._metadata.write() as tx:
             parent = resolve(tx, object_id)
+            once(tx, caller, at)
             found = tx.get(EventRecord, event_id)
             if found is not None:
                 if (found.parent_id, found.name, found.source) != (object_id, name, source):

@@ -22,6 +22,7 @@ from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.metadata import set_metadata
 from modelbox_server.service.objects import Objects, require
+from modelbox_server.service.once import once
 from modelbox_server.service.search import ExperimentSearch
 from modelbox_server.storage.interfaces import Condition, MetadataStore, MetadataTransaction
 
@@ -68,6 +69,7 @@ class ExperimentsService:
         )
         metadata = checked_metadata(request.metadata)
         with self._metadata.write() as tx:
+            once(tx, caller, at)
             if wanted.id:
                 found = self._same_call(tx, wanted)
                 object_id = wanted.id
@@ -119,6 +121,7 @@ class ExperimentsService:
         with self._metadata.write() as tx:
             old = require(tx, ExperimentRecord, "experiment", object_id)
             at = self._clock()
+            once(tx, caller, at)
             new = self._changed(tx, old, request, at)
             if new == old:
                 return old

@@ -11,6 +11,7 @@ from modelbox.wire.messages import Deleted, MetadataDelete, MetadataDocument
 from modelbox_server.service.changes import note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.objects import resolve
+from modelbox_server.service.once import once
 from modelbox_server.storage.interfaces import Condition, MetadataStore, MetadataTransaction
 
 __all__ = ["MetadataService", "set_metadata"]
@@ -70,13 +71,16 @@ class MetadataService:
         checked = checked_metadata(request.metadata)
         with self._metadata.write() as tx:
             subject = resolve(tx, object_id)
-            return MetadataDocument(metadata=set_metadata(tx, caller, subject, checked, self._clock()))
+            at = self._clock()
+            once(tx, caller, at)
+            return MetadataDocument(metadata=set_metadata(tx, caller, subject, checked, at))
 
     def delete(self, caller: Caller, object_id: str, request: MetadataDelete) -> Deleted:
         """Delete one key; deleting what is not there deletes 0."""
         key = checked_key(request.key, "metadata key", field="key")
         with self._metadata.write() as tx:
             subject = resolve(tx, object_id)
+            once(tx, caller, self._clock())
             entry = tx.get(MetadataEntry, object_id, key)
             if entry is None:
                 return Deleted(deleted=0)

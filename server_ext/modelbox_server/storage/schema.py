@@ -15,6 +15,7 @@ from modelbox.entities.records import (
     ArtifactRecord,
     ChangeEvent,
     CheckpointRecord,
+    DoneOperation,
     EventRecord,
     ExperimentRecord,
     MetadataEntry,
@@ -277,6 +278,7 @@ _TABLES = (
         ),
         indexes=(Index(("object_id", "seq")), Index(("namespace", "seq"))),
     ),
+    Table("operations", DoneOperation, (_id("key"), _time("at")), clustered=True),
 )
 
 TABLES: Mapping[type[Record], Table] = MappingProxyType({table.kind: table for table in _TABLES})
