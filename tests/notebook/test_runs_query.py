@@ -67,7 +67,7 @@ def test_a_mistake_in_a_query_is_shown_with_its_place(magics: ModelBoxMagics) ->
 
 
 def test_help_is_still_help(magics: ModelBoxMagics, capsys: pytest.CaptureFixture[str]) -> None:
-    for line in ("runs --help", "runs help", "runs params.lr < 1 -h"):
+    for line in ("runs --help", "help runs", "runs params.lr < 1 -h"):
         assert magics.modelbox(line) is None
         assert "--limit" in capsys.readouterr().out
 
