@@ -97,7 +97,12 @@ def _plain(message: S, metadata: Mapping[str, Json]) -> S:
 
 def _wire(values: Iterable[Json]) -> list[Json]:
     """Return values as messages carry them. Tables of runs have tens of thousands of them, nearly all simple."""
-    return [value if type(value) in _SIMPLE or (type(value) is float and isfinite(value)) else json_to_wire(value) for value in values]
+    listed = list(values)
+    kinds = set(map(type, listed))
+    # A sum is finite when all of its terms are; the rare one that grows too large is looked at piece by piece, like all that is not simple.
+    if kinds <= _SIMPLE or (kinds <= _SIMPLE | {float} and isfinite(sum([value for value in listed if type(value) is float]))):
+        return listed
+    return [value if type(value) in _SIMPLE else json_to_wire(value) for value in listed]
 
 
 def _document(document: m.MetadataDocument) -> m.MetadataDocument:

@@ -92,8 +92,10 @@ def numbers_column(rows: list[int], values: list[Json], height: int) -> object:
 
 
 def _placed(rows: list[int], values: Sequence[object], height: int, dtype: np.dtype[np.generic], missing: object) -> object:
+    if rows == _every(height):
+        return np.array(values, dtype=dtype)
     column = np.full(height, missing, dtype=dtype)
-    column[slice(None) if rows == _every(height) else rows] = cast("ArrayLike", values)
+    column[rows] = cast("ArrayLike", values)
     return column
 
 

@@ -28,6 +28,7 @@ from (no secrets).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
@@ -225,7 +226,7 @@ def _shown_column(column: ShownColumn) -> object:
 def _field_columns(records: Sequence[ExperimentRecord]) -> dict[str, object]:
     columns: dict[str, object] = {"experiment_id": text_column([record.id for record in records])}
     for field in _TEXT_FIELDS:
-        columns[field] = text_column([None if (value := getattr(record, field)) is None else str(value) for record in records])
+        columns[field] = text_column(list(map(attrgetter(field), records)))
     times = {field: times_column([getattr(record, field) for record in records]) for field in _TIME_FIELDS}
     columns.update(times)
     columns["duration_s"] = (times["finished_at"] - times["started_at"]).total_seconds().to_numpy()
