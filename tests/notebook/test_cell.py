@@ -276,3 +276,14 @@ def test_help_runs_nothing(terminal: InteractiveShell, box: ModelBox, capsys: py
 def test_a_terminal_waits_for_the_empty_line_at_the_end_of_the_cell(terminal: InteractiveShell) -> None:
     assert terminal.check_complete("%%modelbox run x\ny = 1")[0] == "incomplete"
     assert terminal.check_complete("%%modelbox run x\ny = 1\n\n")[0] == "complete"
+
+
+def test_a_cell_runs_though_no_store_answers(
+    terminal: InteractiveShell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ModelBox("127.0.0.1:9") as away:  # nothing listens there
+        monkeypatch.setattr(shared, "_default", away)
+        terminal.run_cell("%%modelbox run offline --metric loss\nloss = 0.5\nprint('trained')").raise_error()
+    printed = capsys.readouterr()
+    assert printed.out == "trained\n"
+    assert "Traceback" not in printed.err

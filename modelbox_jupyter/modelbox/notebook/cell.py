@@ -5,14 +5,14 @@ ends it. So top-level ``await``, the value of the last line, tracebacks and mist
 
 Kept beside what every run keeps (:mod:`modelbox.client.provenance`):
 
-================== ==================================================================================================================
-``cell.source``    the cell, without the line of the magic; what looks like a secret is masked
-``cell.id``        id of the cell in its notebook, where the front end tells it
+=================== =================================================================================================================
+``cell.source``     the cell, without the line of the magic; what looks like a secret is masked
+``cell.id``         id of the cell in its notebook, where the front end tells it
 ``cell.duration_s`` how long it took
-``cell.error``     of an exception that ended it: ``type``, ``message`` and ``traceback``
-``console/…``      what it printed, line by line
-``cell.ipynb``     an artifact: the cell with its outputs, as a notebook of one cell
-================== ==================================================================================================================
+``cell.error``      of an exception that ended it: ``type``, ``message`` and ``traceback``
+``console/…``       what it printed, line by line
+``cell.ipynb``      an artifact: the cell with its outputs, as a notebook of one cell
+=================== =================================================================================================================
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CellRuns", "CellSettings"]
 
-ARTIFACT = "cell.ipynb"
-"""Name of the artifact that holds the cell and its outputs."""
-
+_ARTIFACT = "cell.ipynb"
 _MAX_SOURCE_CHARS = 250_000
 _LINE = re.compile(r"%%modelbox[ \t]+(?P<rest>run\b.*)")
 _HELP = re.compile(r"\s(?:-h|--help)\b")
@@ -268,6 +266,6 @@ def _upload(experiment: Experiment, run: _Run, problem: CellError | None) -> Non
     error = None if problem is None else problem.output()
     notebook = notebook_of(run.source, run.keeper.outputs(), cell_id=cell_id, execution_count=run.execution_count, error=error)
     with tempfile.TemporaryDirectory(prefix="modelbox-") as folder:
-        path = Path(folder, ARTIFACT)
+        path = Path(folder, _ARTIFACT)
         path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False), encoding="utf-8", errors="replace")
         experiment.upload_artifact(path)
