@@ -66,10 +66,15 @@ class ExperimentSearch:
         InvalidQuery
             The query is not of the language, the token belongs to another one, or the limit is below 1.
         """
-        return self.page_and_columns(tx, request)[0]
+        return self._found(tx, request, with_columns=False)[0]
 
     def page_and_columns(self, tx: MetadataTransaction, request: ExperimentsQuery) -> tuple[Page[ExperimentRecord], list[ShownColumn]]:
         """Return a page as :meth:`page` does, and the columns of it that the query shows, none where it chooses none."""
+        return self._found(tx, request, with_columns=True)
+
+    def _found(
+        self, tx: MetadataTransaction, request: ExperimentsQuery, *, with_columns: bool
+    ) -> tuple[Page[ExperimentRecord], list[ShownColumn]]:
         where = _conditions(request)
         if request.q is None:
             page = page_of(tx, ExperimentRecord, where, order=_NEWEST_FIRST, limit=request.limit, page_token=request.page_token)
@@ -88,7 +93,8 @@ class ExperimentSearch:
         token = None
         if len(found) > rest and seen != query.limit:
             token = sealed([now_us, seen, sortable(query.order, found[rest - 1], now_us)], owner)
-        return Page(items=records, next_page_token=token, limit=shown), search.shown(records) if query.show else []
+        columns = search.shown(records) if with_columns and query.show else []
+        return Page(items=records, next_page_token=token, limit=shown), columns
 
 
 def _conditions(request: ExperimentsQuery) -> list[Condition]:
