@@ -15,6 +15,7 @@ from modelbox.client.notices import Notices
 from modelbox.client.session import Session
 from modelbox.client.shared import default_connection
 from modelbox.client.tracked import TrackedObject
+from modelbox.entities.ids import is_id
 from modelbox.entities.records import ChangeEvent, ChangeKind, Json
 from modelbox.errors import InvalidRequest, ModelBoxError, shortened
 from modelbox.wire import routes
@@ -192,9 +193,10 @@ def _changes_after(session: Session, query: ChangesQuery, seq: int) -> list[Chan
 def _described(change: ChangeEvent) -> dict[str, str]:
     new, old = (part if isinstance(part := change.payload.get(name), dict) else {} for name in ("new", "old"))
     is_event = change.object_type == "event"
-    name = new.get("name") or old.get("name") or change.payload.get("name") or change.object_id[:8]
+    named = (new.get("name"), old.get("name"), change.payload.get("name"), new.get("version"), old.get("version"))
+    name = next((one for one in named if one), change.object_id[:8])
     details = {key: value for key, value in new.items() if key not in _DULL and value not in (None, "", [], {})}
-    said = ", ".join(f"{key} {value_text(value)}" for key, value in details.items())
+    said = ", ".join(f"{key} {_said(value)}" for key, value in details.items())
     return {
         "seq": str(change.seq),
         "at": change.at.isoformat(),
@@ -205,3 +207,9 @@ def _described(change: ChangeEvent) -> dict[str, str]:
         "id": change.object_id,
         "details": clipped(said, 300),
     }
+
+
+def _said(value: Json) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_said, value))
+    return value[:8] if isinstance(value, str) and is_id(value) else value_text(value)

@@ -41,7 +41,7 @@ export function paint(pen, curves, look) {
   pen.fillStyle = look.ink;
   paintStepAxis(pen, x, look);
   if (bounds) {
-    paintValueAxis(pen, y, isLog ? logTicks(...domain) : linearTicks(...domain, height / 45), look);
+    paintValueAxis(pen, y, isLog ? logTicks(...domain) : linearTicks(...domain, (height - MARGIN.top - MARGIN.bottom) / 30), look);
   } else {
     const isAllBelow = isLog && lines.some(({ from, to }) => from < to);
     pen.globalAlpha = 0.7;
@@ -60,7 +60,7 @@ export function paint(pen, curves, look) {
 /** @param {CanvasRenderingContext2D} pen @param {Scale} x @param {Look} look */
 function paintStepAxis(pen, x, { window, axis, width, height }) {
   const bottom = height - MARGIN.bottom;
-  const ticks = linearTicks(...window, (width - MARGIN.left) / 90).filter((tick) => axis === "time" || Number.isInteger(tick));
+  const ticks = linearTicks(...window, (width - MARGIN.left - MARGIN.right) / 70).filter((tick) => axis === "time" || Number.isInteger(tick));
   pen.textAlign = "center";
   pen.textBaseline = "top";
   for (const tick of ticks) {
