@@ -43,18 +43,28 @@ class _Dimension:
     is_number: bool
     is_logarithmic: bool
 
-    def axis(self, of: type[alt.X] | type[alt.Y], field: str) -> alt.X | alt.Y:
-        """Return the encoding; the title stands on the axis only, as Vega-Lite copies titles of encodings into expressions."""
-        axis = alt.Axis(title=self.title, labelLimit=140)
+    def x(self) -> alt.X:
+        """Return the encoding across; its title stands on the axis only, as Vega-Lite copies titles of encodings into expressions."""
+        longest = max((len(str(place)) for place in self.places if place is not None), default=0)
+        axis = self._axis()
         if not self.is_number:
-            longest = max((len(place) for place in self.places if place is not None), default=0)
-            axis.labelAngle = 0 if of is alt.Y or longest * len(set(self.places)) < 60 else -30
-            return of(f"{field}:N", title=None, axis=axis)
-        scale = alt.Scale(type="log" if self.is_logarithmic else "linear", zero=False, nice=not self.is_logarithmic, padding=14)
+            axis.labelAngle = 0 if longest * len(set(self.places)) < 60 else -30
+        return alt.X("x:Q", title=None, scale=self._scale(), axis=axis) if self.is_number else alt.X("x:N", title=None, axis=axis)
+
+    def y(self) -> alt.Y:
+        """Return the encoding upwards."""
+        axis = self._axis()
+        return alt.Y("y:Q", title=None, scale=self._scale(), axis=axis) if self.is_number else alt.Y("y:N", title=None, axis=axis)
+
+    def _axis(self) -> alt.Axis:
+        axis = alt.Axis(title=self.title, labelLimit=140)
         if self.is_logarithmic:  # the marks that Vega chooses would be dense between the powers of ten
             numbers = [number for number in self.places if number is not None]
             axis.values, axis.format, axis.labelOverlap = powers_of_ten(min(numbers), max(numbers)), "~g", True
-        return of(f"{field}:Q", title=None, scale=scale, axis=axis)
+        return axis
+
+    def _scale(self) -> alt.Scale:
+        return alt.Scale(type="log" if self.is_logarithmic else "linear", zero=False, nice=not self.is_logarithmic, padding=14)
 
 
 def scatter(runs: pd.DataFrame, x: str, y: str, *, colour: str | None = None) -> alt.Chart:
@@ -168,7 +178,7 @@ def pareto(
     line = (
         chart_of([{"x": row["x"], "y": row["y"]} for row in steps])
         .mark_line(interpolate=corner, color=COLOURS[1], strokeWidth=1.6, opacity=0.6, aria=False)
-        .encode(x=across.axis(alt.X, "x"), y=up.axis(alt.Y, "y"), order="x:Q")
+        .encode(x=across.x(), y=up.y(), order="x:Q")
     )
     what = f"{middle(setting_name(y), 40)} against {middle(setting_name(x), 40)}"
     title = heading(f"{what}: {len(steps)} of {len(rows)} runs are beaten by no other")
@@ -192,8 +202,8 @@ def _points(rows: Rows, across: _Dimension, up: _Dimension) -> alt.Chart:
         chart_of(rows)
         .mark_circle(color=COLOURS[0], opacity=0.8, stroke="white", strokeWidth=0.5)
         .encode(
-            x=across.axis(alt.X, "x"),
-            y=up.axis(alt.Y, "y"),
+            x=across.x(),
+            y=up.y(),
             size=alt.when(near).then(alt.value(220)).otherwise(alt.value(90)),
             tooltip=tooltip,
             description=alt.Description("says:N"),

@@ -13,12 +13,10 @@ from modelbox.client.shared import default_connection
 from modelbox.entities.ids import is_id
 from modelbox.entities.own_keys import is_own_series
 from modelbox.entities.times import now
-from modelbox.errors import InvalidRequest, NotFound, shortened
+from modelbox.errors import InvalidRequest, shortened
 from modelbox.frames.subjects import Subjects, ids_of
 from modelbox.notebook.stored_runs import moments, refreshed
-from modelbox.wire import routes
-from modelbox.wire.messages import ArtifactsQuery
-from modelbox_widgets.report import ARTIFACT_COLUMNS, report_html
+from modelbox_widgets.report import report_html
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +84,7 @@ def report(
         table,
         points[[not is_own_series(str(key)) for key in points["key"]]],
         moments=moments(table, connection=box),
-        artifacts=_artifacts(box, table),
+        artifacts=frames.artifacts(ids_of(table), connection=box).rename(columns={"object_id": "experiment_id"}),
         title=title or _title(table),
         created_at=now(),
         store=box.where.address,
@@ -119,17 +117,6 @@ def _runs(box: ModelBox, runs: Runs) -> pd.DataFrame:
 def _title(table: pd.DataFrame) -> str:
     names = list(dict.fromkeys(str(name) for name in table["name"]))
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _artifacts(box: ModelBox, table: pd.DataFrame) -> pd.DataFrame:
-    rows = []
-    for run_id in ids_of(table):
-        try:
-            records = box.session.every(routes.LIST_ARTIFACTS, ArtifactsQuery(), path={"object_id": run_id})
-        except NotFound:
-            continue
-        rows += [(run_id, one.name, str(one.storage), one.size_bytes, one.sha256, one.md5, one.uri) for one in records]
-    return pd.DataFrame(rows, columns=list(ARTIFACT_COLUMNS))
 
 
 def _write(target: Path, html: str) -> None:

@@ -6,20 +6,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from modelbox import frames
 from modelbox.client.experiment_queries import joined_frames
 from modelbox.client.shared import default_connection
 from modelbox.client.tracked import TrackedObject
 from modelbox.errors import InvalidRequest, NotFound
-from modelbox.frames.columns import text_column, times_column
 from modelbox.frames.runs import experiment_table
 from modelbox.frames.subjects import ids_of
-from modelbox.wire import routes
-from modelbox.wire.messages import EventsQuery, PageQuery
 from modelbox_widgets.time_use import MOMENT_COLUMNS
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from modelbox.client.connection import ModelBox
 
 __all__ = ["deleted", "moments", "refreshed", "tagged"]
@@ -66,18 +62,10 @@ def deleted(runs: pd.DataFrame, *, connection: ModelBox | None = None) -> int:
 
 
 def moments(runs: pd.DataFrame, *, connection: ModelBox | None = None) -> pd.DataFrame:
-    """Return the events and checkpoints of runs, the columns of :data:`modelbox_widgets.time_use.MOMENT_COLUMNS`, by run and time."""
-    box = connection or default_connection()
-    rows: list[tuple[str, str, str, str, datetime]] = []
-    for run_id in ids_of(runs):
-        try:
-            events = box.session.every(routes.LIST_EVENTS, EventsQuery(), path={"object_id": run_id})
-            checkpoints = box.session.every(routes.LIST_CHECKPOINTS, PageQuery(), path={"experiment_id": run_id})
-        except NotFound:
-            continue
-        found = [(run_id, "event", record.name, record.source, record.wall_time) for record in events]
-        found += [(run_id, "checkpoint", f"epoch {record.epoch}", "", record.created_at) for record in checkpoints]
-        rows += sorted(found, key=lambda row: row[4])
-    columns = dict(zip(MOMENT_COLUMNS, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(MOMENT_COLUMNS, ())
-    texts = {name: text_column(list(columns[name])) for name in MOMENT_COLUMNS[:-1]}
-    return pd.DataFrame({**texts, "wall_time": times_column(list(columns["wall_time"]))})
+    """Return the events and checkpoints of runs, the columns of :data:`modelbox_widgets.time_use.MOMENT_COLUMNS`, by time."""
+    ids = ids_of(runs)
+    happened = frames.events(ids, connection=connection).rename(columns={"object_id": "experiment_id"}).assign(kind="event")
+    kept = frames.checkpoints(ids, connection=connection).rename(columns={"created_at": "wall_time"}).assign(kind="checkpoint", source="")
+    kept["name"] = [f"epoch {epoch}" for epoch in kept["epoch"]]
+    together = pd.concat([part[list(MOMENT_COLUMNS)] for part in (happened, kept)], ignore_index=True)
+    return together.sort_values("wall_time", kind="stable", ignore_index=True)
