@@ -7,11 +7,14 @@ live bundle is what a running cell publishes now and then, without the picture t
 import json
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+import modelbox
 from modelbox.entities.records import ExperimentRecord
 from modelbox.entities.times import EPOCH
 from modelbox_server.testing.bench import best_s, print_row
@@ -32,6 +35,27 @@ def a_million_points() -> tuple[pd.DataFrame, pd.DataFrame]:
 def import_s(module: str) -> float:
     code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
     return min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout) for _ in range(3))
+
+
+def from_the_store() -> None:
+    """Print what 200 runs of a local store take from the question to the picture."""
+    with tempfile.TemporaryDirectory() as folder, modelbox.connect(folder, system_metrics=False, provenance=False) as box:
+        for number in range(RUNS):
+            params = {"lr": 10.0 ** -(number % 4), "width": 16 << number % 3, "seed": number // 12}
+            with box.start("digits", params=params) as run:
+                for step in range(200):
+                    loss = 1 / (step + 1 + number % 7)
+                    run.log({"train/loss": loss, "val/loss": loss * 1.1, "accuracy": 1 - loss, "lr": 0.1, "grad": loss / 2}, step=step)
+        box.flush()
+        runs = modelbox.experiments()
+        print_row("compare() of 200 runs, 5 metrics", seconds=best_s(lambda: runs.modelbox.compare(), runs=3))
+        seconds = best_s(lambda: runs.modelbox.compare()._repr_mimebundle_(), runs=3)
+        print_row("compare() of 200 runs, drawn: spec, table and picture", seconds=seconds)
+        for name in ("importance", "leaderboard", "stats"):
+            print_row(f"{name}() of 200 runs", seconds=best_s(lambda name=name: getattr(runs.modelbox, name)("accuracy"), runs=3))
+        path = Path(folder) / "report.html"
+        seconds = best_s(lambda: modelbox.report(path, runs), runs=2)
+        print_row("report of 200 runs", seconds=seconds, bytes=path.stat().st_size)
 
 
 def main() -> None:
@@ -72,6 +96,7 @@ def main() -> None:
     png = png_of(spec)
     print_row("first picture", seconds=time.perf_counter() - begin_s, bytes=len(png or b""))
     print_row("later pictures", seconds=best_s(lambda: png_of(spec), runs=3))
+    from_the_store()
 
 
 if __name__ == "__main__":

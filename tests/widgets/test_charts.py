@@ -62,6 +62,18 @@ def test_a_million_points_become_a_chart_of_some_thousands() -> None:
     assert "of 50000 points" in rows(spec)[0]["about"]
 
 
+def test_many_lines_of_many_metrics_are_a_chart_that_a_notebook_can_keep() -> None:
+    """A thousand lines have marks to point at where they end, and their names are in the chart once each."""
+    runs, points = search(runs=200, steps=30)
+    more = pd.concat([points.assign(key=points["key"] + suffix) for suffix in ("", "2", "3")], ignore_index=True)
+    chart = overview(more, runs, metrics=sorted(more["key"].unique()), colour_by="accuracy")
+    assert chart is not None
+    drawn = rows(chart.to_dict())
+    assert len(drawn) < 15_000
+    assert len([row for row in drawn if row.get("end")]) == len([row for row in drawn if "name" in row]) == 200 * 6
+    assert len(json.dumps(drawn)) < 2_000_000
+
+
 def test_settings_that_span_orders_of_magnitude_are_spread_evenly() -> None:
     runs, _ = search(runs=6)
     chart = parallel(runs, metric="accuracy")

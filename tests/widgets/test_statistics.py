@@ -64,7 +64,7 @@ def test_runs_with_the_same_seed_are_compared_in_pairs() -> None:
     table = stats(frame({0.1: worse, 0.2: better}), "accuracy")
     assert table["params.lr"].tolist() == [0.2, 0.1]
     row = table.iloc[1]
-    assert row["test"] == "paired t-test, 4 pairs by seed"
+    assert (row["test"], row["pairs"]) == ("paired t-test", 4)
     assert row["p_value"] == pytest.approx(scipy.stats.ttest_rel(worse, better).pvalue)
     assert row["effect"] == "Cohen's dz"
     assert row["versus"] == "lr = 0.2"

@@ -34,6 +34,7 @@ _ROW_BUDGET = 6000
 _BANDS: dict[Band, str] = {"std": "standard deviation", "minmax": "range", "ci": "95 % confidence interval"}
 _NAMED_COLOURS = len(COLOURS)
 _SIZE = (620, 280)
+_CROWDED = 6500
 
 
 def curves(
@@ -128,9 +129,9 @@ def _coloured_by(rows: Rows, runs: pd.DataFrame, metric: str) -> alt.Color:
     last = metric_columns(runs).get(metric)
     if last is None:  # points of a metric that the frame of runs does not know
         return by_name("run:N", list(short_labels(runs).values()))
-    scores = dict(zip(runs[ID].astype(str), numeric(runs[last.last]), strict=True))
+    scores = dict(zip(short_labels(runs).values(), numeric(runs[last.last]), strict=True))
     for row in rows:
-        row["score"] = finite(scores[row["run_id"]])
+        row["score"] = finite(scores[row["run"]])
     return by_score("score:Q")
 
 
@@ -160,16 +161,17 @@ def _lines(
     near = alt.selection_point(name="near", fields=["run"], on="pointerover", clear="pointerout", empty=False)
     pinned = alt.selection_point(name="pinned", fields=["run"], bind="legend")
     many = len(labels) > _NAMED_COLOURS
+    crowded = bool(rows) and "name" not in rows[0]
     base = chart_of(rows).encode(
         x=position,
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
         detail="run:N",
         color=colour or by_name("run:N", labels),
         tooltip=[
-            alt.Tooltip("name:N", title="run"),
+            alt.Tooltip("run:N" if crowded else "name:N", title="run"),
             alt.Tooltip("x:Q", title="at", format=",.6~g"),
             alt.Tooltip("value:Q", format=".5~g"),
-            alt.Tooltip("about:N"),
+            *([] if crowded else [alt.Tooltip("about:N")]),
         ],
     )
     line = base.mark_line(clip=True).encode(
@@ -178,6 +180,9 @@ def _lines(
     )
     # Invisible marks that are wide enough to be pointed at, and that show a run of a single point.
     target = base.mark_point(size=90, opacity=0, aria=False)
+    if crowded:
+        # Thousands of marks would make the page slow: only where lines end, and there they are seen.
+        target = base.mark_point(size=9, filled=True, opacity=0.65, aria=False).transform_filter("datum.end")
     dots = base.mark_point(size=9, filled=True, opacity=0.65, aria=False).transform_filter(pinned) if len(rows) <= 600 else None
     # Altair names views by their first layer, so that is where the selections have to be.
     first = line.add_params(near, pinned)
@@ -259,7 +264,8 @@ def _float_points(points: pd.DataFrame, runs: pd.DataFrame, metrics: Sequence[st
 def _thinned(points: pd.DataFrame, runs: pd.DataFrame) -> Rows:
     """Return rows of all series within the budget of one chart, minima and maxima kept."""
     series = list(points.groupby([ID, "key"], sort=False))
-    limit = max(24, _ROW_BUDGET // max(len(series), 1))
+    limit = max(12, _ROW_BUDGET // max(len(series), 1))
+    crowded = sum(min(len(part), limit) for _, part in series) > _CROWDED
     labels, names = short_labels(runs), run_labels(runs)
     rows: Rows = []
     for (run_id, key), part in series:
@@ -268,8 +274,12 @@ def _thinned(points: pd.DataFrame, runs: pd.DataFrame) -> Rows:
         at = kept(values, limit)
         about = f"{len(at)} of {len(values)} points" if len(at) < len(values) else f"{len(values)} points"
         label, name = labels[str(run_id)], names[str(run_id)]
+        # Rows are saved with the notebook: what all of a line share stands at its end only, where a crowded chart shows it.
+        shared = {} if crowded else {"name": name, "run_id": run_id, "about": about}
         rows.extend(
-            {"run": label, "name": name, "run_id": run_id, "key": key, "x": where, "value": finite(value), "about": about}
+            {"run": label, "key": key, "x": where, "value": finite(value), **shared}
             for where, value in zip(where_all[at].tolist(), values[at].tolist(), strict=True)
         )
+        if len(at):
+            rows[-1] = {**rows[-1], "name": name, "run_id": run_id, "about": about, "end": True}
     return rows

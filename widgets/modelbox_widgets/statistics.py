@@ -56,6 +56,7 @@ class _Verdict:
     effect_size: float = math.nan
     effect: str = ""
     p_value: float = math.nan
+    pairs: int = 0
     test: str = ""
 
 
@@ -95,7 +96,7 @@ def stats(
         One row per group, the best mean first: the columns of `by`; ``n`` (runs with a finite number), ``mean``, ``std``, ``ci_low`` and
         ``ci_high`` (of the mean, Student's t), ``min``, ``max``; ``versus`` (the best group), ``difference`` of the means,
         ``effect_size`` in standard deviations and what it is called (``effect``), ``p_value`` (two-sided), ``p_holm`` (the same, corrected
-        for the number of comparisons), and ``test``, which names the test or says why there is none.
+        for the number of comparisons), ``pairs`` (0 for unpaired runs), and ``test``, which names the test or says why there is none.
 
     Raises
     ------
@@ -124,6 +125,7 @@ def stats(
     for field in ("difference", "effect_size", "effect", "p_value"):
         table[field] = [getattr(verdict, field) for verdict in verdicts]
     table["p_holm"] = _holm([verdict.p_value for verdict in verdicts])
+    table["pairs"] = [verdict.pairs for verdict in verdicts]
     table["test"] = [verdict.test for verdict in verdicts]
     return table
 
@@ -175,7 +177,7 @@ def _compared(group: _Group, best: _Group, partner_column: str | None) -> _Verdi
     difference = group.mean - best.mean
     shared = _pairs(group, best)
     if shared is not None and partner_column is not None:
-        return _paired(shared, difference, setting_name(partner_column))
+        return _paired(shared, difference)
     if len(group.numbers) < 2 or len(best.numbers) < 2:
         return _Verdict(difference, test="none: one run says nothing about luck")
     return _welch(group.numbers, best.numbers, difference)
@@ -190,12 +192,13 @@ def _pairs(group: _Group, best: _Group) -> "Floats | None":
     return np.array([mine[key] - theirs[key] for key in both]) if 2 <= len(both) == min(len(mine), len(theirs)) else None
 
 
-def _paired(differences: Floats, difference: float, partner: str) -> _Verdict:
+def _paired(differences: Floats, difference: float) -> _Verdict:
     count, mean, spread = len(differences), float(differences.mean()), float(differences.std(ddof=1))
-    test = f"paired t-test, {count} pairs by {middle(partner, 40)}"
     if not abs(mean) * 1e-12 < spread < math.inf:
-        return _Verdict(difference, test=f"none: all {count} pairs differ by the same amount")
-    return _Verdict(difference, mean / spread, "Cohen's dz", t_p_value(mean / (spread / math.sqrt(count)), count - 1), test)
+        return _Verdict(difference, pairs=count, test="none: all pairs differ by the same amount")
+    return _Verdict(
+        difference, mean / spread, "Cohen's dz", t_p_value(mean / (spread / math.sqrt(count)), count - 1), count, "paired t-test"
+    )
 
 
 def _welch(mine: Floats, theirs: Floats, difference: float) -> _Verdict:
@@ -211,7 +214,7 @@ def _welch(mine: Floats, theirs: Floats, difference: float) -> _Verdict:
     pooled = math.sqrt((float(mine.var(ddof=1)) * (n - 1) + float(theirs.var(ddof=1)) * (m - 1)) / (n + m - 2))
     small_samples = 1 - 3 / (4 * (n + m) - 9)
     p_value = t_p_value(difference / math.sqrt(error), freedom)
-    return _Verdict(difference, difference / pooled * small_samples, "Hedges' g", p_value, "Welch's t-test")
+    return _Verdict(difference, difference / pooled * small_samples, "Hedges' g", p_value, test="Welch's t-test")
 
 
 def _holm(p_values: list[float]) -> list[float]:

@@ -127,6 +127,8 @@ def timeline(
     note = f"; the first {_MAX_RUNS} of {len(frame)}" if len(frame) > _MAX_RUNS else ""
     chart: alt.VConcatChart = alt.vconcat(upper, lower, spacing=30).resolve_scale(color="shared")
     chart.title = heading(f"What happened in {len(order)} runs{note}")
+    if marks:
+        chart.title.subtitle = "○ event   ◇ checkpoint"
     events, checkpoints = (sum(row["kind"] == kind for row in marks) for kind in ("event", "checkpoint"))
     most = ", ".join(phases[:3])
     return themed(chart, f"Timeline of {len(order)} runs with {events} events and {checkpoints} checkpoints; most time went into: {most}.")
@@ -151,12 +153,7 @@ def _bars(bars: Rows, marks: Rows, colour: alt.Color, x: str, unit: str, count: 
             description=alt.Description("what:N"),
         )
     )
-    shape = alt.Shape(
-        "kind:N",
-        title=None,
-        scale=alt.Scale(domain=["event", "checkpoint"], range=["circle", "diamond"]),
-        legend=alt.Legend(orient="top", symbolStrokeColor=INK, symbolFillColor=INK, symbolSize=60) if marks else None,
-    )
+    shape = alt.Shape("kind:N", scale=alt.Scale(domain=["event", "checkpoint"], range=["circle", "diamond"]), legend=None)
     ticks = (
         chart_of(marks)
         .mark_point(fill="white", stroke="#333333", strokeWidth=1, opacity=1, aria=False)
