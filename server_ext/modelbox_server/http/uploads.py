@@ -37,13 +37,13 @@ class UploadExchange(Exchange):
     async def begin(self) -> None:
         """Check the declared properties and open the upload."""
         query = self._declared(query_of(self.handler, ArtifactUploadQuery))
-        self._until_digest_bytes = query.size_bytes if query.sha256_follows else None
-        self._digest = bytearray()
-        # Most files are small, and so are their buffers.
-        self._buffer_bytes = _PIECE_BYTES if query.size_bytes is None else min(query.size_bytes, _PIECE_BYTES)
-        self._filling, self._filled_bytes = memoryview(bytearray(self._buffer_bytes)), 0
         object_id = self.handler.path_kwargs["object_id"]
         self._upload = await self.handler.face.run(self._open, object_id, query)
+        self._until_digest_bytes = query.size_bytes if query.sha256_follows else None
+        self._digest = bytearray()
+        # Most files are small, and so are their buffers; yet there is room for the byte too much that shows a wrong size.
+        self._buffer_bytes = _PIECE_BYTES if query.size_bytes is None else min(query.size_bytes + 1, _PIECE_BYTES)
+        self._filling, self._filled_bytes = memoryview(bytearray(self._buffer_bytes)), 0
 
     def _declared(self, query: ArtifactUploadQuery) -> ArtifactUploadQuery:
         headers = self.handler.request.headers

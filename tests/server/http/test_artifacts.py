@@ -162,6 +162,9 @@ def test_a_chunked_upload_of_another_length_than_declared_is_refused(client: Api
     path = f"/api/v1/objects/{experiment}/artifacts?name=x&size_bytes=10"
     assert client.request("PUT", path, body=iter([b"x" * 9])).status == 400
     assert client.request("PUT", path, body=iter([b"x" * 11])).status == 400
+    for size in ("0", "-5"):
+        assert client.request("PUT", path.replace("=10", f"={size}"), body=iter([b"x"])).status == 400
+    assert client.request("PUT", path, body=iter([b"x" * 11])).status == 400
     assert client.request("PUT", path, body=iter([b"x" * 4, b"x" * 6])).status == 201
 
 
