@@ -136,6 +136,23 @@ def test_more_than_a_page_of_runs_is_one_table(box: ModelBox, monkeypatch: pytes
     assert len(modelbox.experiments(limit=5, connection=box)) == 5
 
 
+def test_any_number_of_ids_is_one_table(box: ModelBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelbox.frames.runs._IDS_PER_REQUEST", 3)
+    for i in range(8):
+        box.start(f"run {i}", params={"i": i, f"only.{i}": i}).log(i=float(i))
+    everything = modelbox.experiments(connection=box)
+    shuffled = everything["experiment_id"].sample(frac=1, random_state=1)
+    found = modelbox.experiments(ids=[*shuffled, "gone", shuffled.iloc[0]], connection=box)
+    pd.testing.assert_frame_equal(found, everything)
+    assert modelbox.experiments(ids=shuffled.iloc[0], connection=box)["experiment_id"].tolist() == [shuffled.iloc[0]]
+    some = modelbox.experiments("params.i >= 6 show name, metrics.i", ids=shuffled, connection=box)
+    assert some[["name", "metrics.i"]].to_numpy().tolist() == [["run 7", 7.0], ["run 6", 6.0]]
+    with pytest.raises(InvalidRequest, match="cannot be ordered or limited together"):
+        modelbox.experiments("order by name", ids=shuffled, connection=box)
+    with pytest.raises(InvalidRequest, match="cannot be ordered or limited together"):
+        modelbox.experiments(ids=shuffled, limit=2, connection=box)
+
+
 def test_a_query_chooses_the_columns(box: ModelBox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modelbox.client.connection.MAX_PAGE", 2)
     for i in range(3):

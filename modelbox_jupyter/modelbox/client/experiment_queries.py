@@ -10,7 +10,7 @@ from modelbox.entities.records import Status
 from modelbox.errors import InvalidRequest, nearest, shortened
 from modelbox.wire.messages import ExperimentFrame, ExperimentsQuery, MetadataColumns, SummaryColumns
 
-__all__ = ["experiments_query", "joined_frames"]
+__all__ = ["experiments_query", "joined_frames", "newest_first"]
 
 _FILTERS = tuple(field for field in ExperimentsQuery.__struct_fields__ if field not in {"limit", "page_token"})
 
@@ -61,4 +61,18 @@ def joined_frames(pages: Sequence[ExperimentFrame]) -> ExperimentFrame:
             msgspec.structs.replace(parts[0], values=[value for part in parts for value in part.values])
             for parts in zip(*(page.shown for page in pages), strict=True)
         ],
+    )
+
+
+def newest_first(frame: ExperimentFrame) -> ExperimentFrame:
+    """Return the same answer with its experiments in the order of the store."""
+    records = frame.experiments
+    rows = sorted(range(len(records)), key=lambda row: (records[row].created_at, records[row].id), reverse=True)
+    place = {row: at for at, row in enumerate(rows)}
+    return msgspec.structs.replace(
+        frame,
+        experiments=[records[row] for row in rows],
+        metadata=msgspec.structs.replace(frame.metadata, row=[place[row] for row in frame.metadata.row]),
+        metrics=msgspec.structs.replace(frame.metrics, row=[place[row] for row in frame.metrics.row]),
+        shown=[msgspec.structs.replace(column, values=[column.values[row] for row in rows]) for column in frame.shown],
     )

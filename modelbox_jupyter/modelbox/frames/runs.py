@@ -29,15 +29,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
 
+from modelbox.client.experiment_queries import joined_frames, newest_first
 from modelbox.client.shared import default_connection
 from modelbox.entities.own_keys import CONSOLE_PREFIX, LONG_METADATA
 from modelbox.entities.times import from_us
 from modelbox.entities.values import json_from_wire
+from modelbox.errors import InvalidRequest
 from modelbox.frames.arrow_columns import ArrowTable
 from modelbox.frames.columns import (
     by_key,
@@ -50,6 +52,7 @@ from modelbox.frames.columns import (
     typed_column,
 )
 from modelbox.frames.subjects import checked_format, ids_of, origin
+from modelbox.wire.query.parser import parse
 
 if TYPE_CHECKING:
     from modelbox.client.connection import ModelBox
@@ -147,10 +150,27 @@ def experiments(
     0
     """
     box = connection or default_connection()
-    frame = box.experiment_frame(
-        q=q, namespace=namespace, name=name, status=status, owner=owner, group=group, parent_id=parent_id, ids=ids, limit=limit
-    )
+    filters: dict[str, Any] = {"q": q, "namespace": namespace, "name": name, "status": status, "owner": owner, "group": group}
+    filters["parent_id"] = parent_id
+    wanted = None if ids is None else [ids] if isinstance(ids, str) else list(dict.fromkeys(map(str, ids)))
+    if wanted is None or len(wanted) <= _IDS_PER_REQUEST:
+        frame = box.experiment_frame(ids=wanted, limit=limit, **filters)
+    else:
+        frame = _of_many(box, wanted, filters, limit)
     return ArrowTable(_columns(frame)[0]) if checked_format(format) == "arrow" else experiment_table(frame, box.where)
+
+
+def _of_many(box: ModelBox, ids: list[str], filters: dict[str, Any], limit: int | None) -> ExperimentFrame:
+    """Return experiments of more ids than one request takes, newest first."""
+    query = parse(filters["q"] or "")
+    if query.order or query.limit or limit is not None:
+        raise InvalidRequest(
+            f"{len(ids)} ids are asked for in parts of {_IDS_PER_REQUEST}, which cannot be ordered or limited together: leave 'order by' "
+            "and limit out, and sort what comes back.",
+            field="ids",
+        )
+    parts = [ids[begin : begin + _IDS_PER_REQUEST] for begin in range(0, len(ids), _IDS_PER_REQUEST)]
+    return newest_first(joined_frames([box.experiment_frame(ids=part, **filters) for part in parts]))
 
 
 def with_long_metadata(runs: pd.DataFrame, *, connection: ModelBox | None = None) -> pd.DataFrame:
