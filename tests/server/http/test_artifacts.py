@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.client
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from urllib.parse import quote, urlsplit
 import psutil
 import pytest
 
+from modelbox.wire.messages import ArtifactUploadQuery
+from modelbox_server.http.uploads import UploadExchange
+from modelbox_server.service.artifacts import ArtifactUpload
 from modelbox_server.testing.api_client import Answer, ApiClient
 from modelbox_server.testing.jupyter_process import JupyterProcess, jupyter_process
 from modelbox_server.testing.live_server import live_server
@@ -265,6 +269,36 @@ def test_half_an_upload_leaves_nothing(process: JupyterProcess, own: ApiClient, 
         time.sleep(0.05)
     assert files_below(store) == before
     assert own.api("GET", f"/objects/{experiment}/artifacts").json["items"] == []
+
+
+def test_a_sender_who_goes_away_while_the_upload_is_opened_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opening, gone = threading.Event(), threading.Event()
+    begin = UploadExchange._open
+
+    def slowly(exchange: UploadExchange, object_id: str, query: ArtifactUploadQuery) -> ArtifactUpload:
+        opening.set()
+        gone.wait(20)
+        return begin(exchange, object_id, query)
+
+    monkeypatch.setattr(UploadExchange, "_open", slowly)
+    with live_server(partial(local_services, tmp_path)) as server:
+        own = ApiClient(server.url, server.headers)
+        experiment = own.create_experiment(str(uuid.uuid4()))
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection.putrequest("PUT", f"/api/v1/objects/{experiment}/artifacts?name=a")
+        for name, value in {**own.headers, "Content-Length": "10000000"}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        assert opening.wait(20)
+        connection.close()
+        # The server hears of it before the upload is open.
+        assert own.api("GET", "/info").status == 200
+        gone.set()
+        assert own.api("GET", "/info").status == 200
+        until_s = time.monotonic() + 10
+        while files_below(tmp_path / "blobs" / "incoming") and time.monotonic() < until_s:
+            time.sleep(0.05)
+        assert files_below(tmp_path / "blobs" / "incoming") == set()
 
 
 @pytest.mark.parametrize("path", ["/objects/OBJECT/artifacts?name=stalled", "/metrics"])
