@@ -120,6 +120,24 @@ def test_the_pause_that_a_server_asks_for_is_kept(faulty: FaultyTransport, conne
     assert time.monotonic() - begin >= 0.4
 
 
+def test_a_pause_is_not_cut_short_by_what_is_logged_in_it(faulty: FaultyTransport, store: ModelBox) -> None:
+    """However fast: a server that is away is not asked once for every full batch."""
+    sender = Sender(faulty, pace=Pace(interval_s=0.01, first_pause_s=60.0, longest_pause_s=60.0))
+    box = ModelBox.over(faulty, store.where, sender=sender)
+    run = box.start("run")
+    box.flush(30)
+    faulty.away = ServerUnreachable("away")
+    run.log(loss=1.0)
+    while not sender.is_away:
+        time.sleep(0.01)
+    for step in range(300):
+        run.log({f"metric {number}": 1.0 for number in range(1000)}, step=step)
+    assert not sender._urgent.is_set()
+    faulty.away = None
+    assert box.flush(30)
+    sender.close(0.2)
+
+
 def test_pauses_double_with_jitter_up_to_a_bound() -> None:
     pace = Pace(first_pause_s=0.5, longest_pause_s=30)
     error = ServerUnreachable("away")

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from modelbox.client.appending import at_work
+from modelbox.client.appending import at_work, keep_between_turns
 from modelbox.client.journal import Batch, Journal, MemoryJournal, Tally
 from modelbox.client.loading import go_on_loading, loading, renew_loading, wait_for_loading
 from modelbox.client.notices import Notices
@@ -59,6 +59,7 @@ _MAX_RETRY_AFTER_S = 300.0
 _TRIES_OF_A_FAILING_BATCH = 3
 _LAST_ANSWER_S = 1.0
 _ENOUGH_POINTS = 100_000
+_FAST_POINTS_PER_S = 200_000
 _STEADY = 5
 _SYNC_S = 1.0
 _BEFORE_FORK_S = 2.0
@@ -162,8 +163,7 @@ class Sender:
             self._start()
         # Two threads may count as one here, which delays a batch by little.
         self._gathered_points += len(record.values)
-        if self._gathered_points >= _ENOUGH_POINTS:
-            self._gathered_points = 0
+        if self._gathered_points >= _ENOUGH_POINTS and not self.is_away and not self._urgent.is_set():
             self._urgent.set()
         if not self._wake.is_set():
             self._wake.set()
@@ -286,7 +286,11 @@ class Sender:
             self._wake.wait()
             interval_s = shortest_s if time.monotonic() - silent_since_s > shortest_s else min(2 * interval_s, _STEADY * shortest_s)
             # Gather a little, unless somebody waits or a batch is full: one request for many points.
+            woken_s = time.monotonic()
             self._urgent.wait(interval_s)
+            gathered_s = time.monotonic() - woken_s
+            if gathered_s >= shortest_s / 2:
+                keep_between_turns(self._gathered_points < _FAST_POINTS_PER_S * gathered_s)
             self._wake.clear()
             self._urgent.clear()
             self._gathered_points = 0
