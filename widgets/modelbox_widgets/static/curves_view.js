@@ -84,6 +84,8 @@ export class CurvesView {
     /** @type {readonly string[]} */
     this.colours = [];
     this.width = 0;
+    /** @type {ReadonlySet<number>} */
+    this.selected = new Set();
     /** @type {{ place: { x(step: number): number, y(value: number): number }, curves: Curves, paths: Map<number, SVGPathElement>, hot: SVGPathElement }[]} */
     this.plots = [];
     this.node = h("div", { class: "mbw-curves" });
@@ -110,6 +112,7 @@ export class CurvesView {
 
   /** @param {ReadonlySet<number>} selected */
   mark(selected) {
+    this.selected = selected;
     for (const { paths } of this.plots) {
       for (const [row, path] of paths) dim(path, selected.size > 0 && !selected.has(row));
     }
@@ -129,6 +132,7 @@ export class CurvesView {
     const width = Math.floor((this.width - (perLine - 1) * 14) / perLine);
     this.plots = [];
     this.node.replaceChildren(...this.curves.map((curves) => this.plotOf(curves, width)));
+    this.mark(this.selected);
   }
 
   /**

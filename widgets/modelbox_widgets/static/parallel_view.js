@@ -37,6 +37,8 @@ export class ParallelView {
     /** @type {Float64Array[]} */
     this.places = [];
     this.rows = 0;
+    /** @type {ReadonlySet<number>} */
+    this.selected = new Set();
     this.width = 0;
     /** @type {string | undefined} */
     this.focused = undefined;
@@ -92,6 +94,7 @@ export class ParallelView {
    * @param {ReadonlySet<number>} selected
    */
   mark(selected) {
+    this.selected = selected;
     this.paths.forEach((path, row) => dim(path, selected.size > 0 && !selected.has(row)));
   }
 
@@ -127,12 +130,12 @@ export class ParallelView {
     attribute(this.drawing, { width: this.width, viewBox: `0 0 ${this.width} ${HEIGHT}` });
     const missing = this.bottom + MISSING_PX - 6;
     this.places = this.axes.map((axis) => axis.shares.map((share) => (Number.isNaN(share) ? missing : this.y(share))));
-    const off = new Set(this.paths.flatMap((path, row) => (path.classList.contains("mbw-off") ? [row] : [])));
     this.paths = Array.from({ length: this.rows }, (_, row) => {
       const points = this.places.map((place, i) => `${this.x(i).toFixed(1)},${(place[row] ?? 0).toFixed(1)}`);
-      return svg("path", { d: `M${points.join("L")}`, fill: "none", stroke: this.colours[row], class: off.has(row) ? "mbw-off" : "" });
+      return svg("path", { d: `M${points.join("L")}`, fill: "none", stroke: this.colours[row] });
     });
     this.lines.replaceChildren(...this.paths);
+    this.mark(this.selected);
     attribute(this.lines, { "data-many": this.rows > 60 });
     this.drawAxes();
   }
