@@ -89,8 +89,9 @@ class LiveCharts:
             self._groups = [group for group in self._groups if not group.is_closed]
 
     def _on_started(self, experiment: Experiment) -> None:
-        if os.getpid() != self._pid:  # a forked worker has no front end
+        if os.getpid() != self._pid or experiment.session.is_offline:  # a forked worker has no front end, an offline run no store to follow
             return
+        experiment.session.introduce()  # the page asks the server for it at once
         with self._lock:
             group = next((g for g in self._groups if g.is_open and g.session is experiment.session), None)
             if group is None:
