@@ -19,6 +19,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from modelbox.entities.records import ChangeEvent, EventRecord, ExperimentRecord, MetadataEntry
 from modelbox.errors import SchemaTooNew, StorageError, StorageFull, StorageUnavailable
 from modelbox_server.storage.metadata.sqlite import SqliteMetadataStore
+from modelbox_server.storage.migrations.steps import METADATA_STEPS
 from modelbox_server.testing.metadata_samples import entry, experiment
 from modelbox_server.testing.metadata_writer import SHARED
 
@@ -68,7 +69,7 @@ def test_eight_processes_start_on_nothing_and_write_while_another_lists(path: Pa
         seqs = [event.seq for event in tx.select(ChangeEvent)]
     assert len(set(seqs)) == writers * each
     assert lists > 0
-    assert len(store.migrations.status().applied) == 1
+    assert len(store.migrations.status().applied) == len(METADATA_STEPS)
     store.close()
 
 
@@ -258,7 +259,7 @@ def test_a_row_that_another_program_wrote_is_an_error_of_ours(store: SqliteMetad
 def test_an_older_program_refuses_a_newer_database(store: SqliteMetadataStore, path: Path) -> None:
     store.close()
     other = sqlite3.connect(path)
-    other.execute("INSERT INTO modelbox_migrations VALUES (2, 'from the future', 0)")
+    other.execute("INSERT INTO modelbox_migrations VALUES (?, 'from the future', 0)", (len(METADATA_STEPS) + 1,))
     other.commit()
     other.close()
     with pytest.raises(SchemaTooNew, match=r"'from the future'.*upgrade modelbox-jupyter"):
