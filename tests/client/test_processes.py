@@ -206,7 +206,7 @@ def test_the_end_of_a_process_waits_at_most_five_seconds_for_a_store_that_is_awa
     _, err = process.communicate(timeout=30)
     assert time.monotonic() - begin < 7.5
     assert process.returncode == 0
-    assert "100000 points did not reach the store" in err
+    assert "100000 points and 2 creations and notes did not reach the store" in err
 
 
 def test_a_run_is_interrupted_by_ctrl_c_and_the_interrupt_passes(tmp_path: Path) -> None:

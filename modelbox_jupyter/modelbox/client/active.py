@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from modelbox.client.notices import Notices
-from modelbox.client.sender import EXIT_FLUSH_S, exit_time_left_s
+from modelbox.client.process_end import EXIT_FLUSH_S, exit_time_left_s
 from modelbox.entities.records import Status
 from modelbox.errors import InvalidRequest, ModelBoxError
 

@@ -21,8 +21,8 @@ from modelbox.client.masking import masked
 from modelbox.client.metadata import wire_metadata
 from modelbox.client.metrics import wire_metrics
 from modelbox.client.operations import operation
+from modelbox.client.process_end import EXIT_FLUSH_S
 from modelbox.client.ranks import is_first_rank, label_of_process
-from modelbox.client.sender import EXIT_FLUSH_S
 from modelbox.client.tracked import TrackedObject
 from modelbox.client.values import flat_params
 from modelbox.entities.checks import checked_epoch, checked_id, checked_label

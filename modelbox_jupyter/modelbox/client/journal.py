@@ -55,6 +55,8 @@ class Tally:
     operations: int = 0
     settled_operations: int = 0
     """How many of the operations the store has answered, with whatever answer."""
+    volatile_operations: int = 0
+    """How many of the operations that still wait are lost when the process ends."""
 
     @property
     def pending(self) -> int:
@@ -243,7 +245,14 @@ class MemoryJournal:
         with self._lock:
             pending = self._appended - self._acknowledged - self._rejected
             return Tally(
-                self._appended, self._acknowledged, self._rejected, self._dropped, pending, self._operations, self._settled_operations
+                self._appended,
+                self._acknowledged,
+                self._rejected,
+                self._dropped,
+                pending,
+                self._operations,
+                self._settled_operations,
+                self._operations - self._settled_operations,
             )
 
     def compact(self) -> None:

@@ -1,6 +1,6 @@
 """Imports of background threads, which a fork must not cut in half: the child could neither finish nor repeat them.
 
-:func:`loading` is held around them, and a fork waits until nobody holds it (:mod:`modelbox.client.sender` sees to that).
+:func:`loading` is held around them, and a fork waits until nobody holds it (:mod:`modelbox.client.process_end` sees to that).
 """
 
 from __future__ import annotations

@@ -11,14 +11,10 @@ answered are in both: the child may be first to log to an experiment.
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
 import random
-import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -26,8 +22,9 @@ from typing import TYPE_CHECKING
 
 from modelbox.client.appending import at_work, keep_between_turns
 from modelbox.client.journal import Batch, Journal, MemoryJournal, Tally
-from modelbox.client.loading import go_on_loading, loading, renew_loading, wait_for_loading
+from modelbox.client.loading import loading
 from modelbox.client.notices import Notices
+from modelbox.client.process_end import EXIT_FLUSH_S, flush_before_multiprocessing_exits, watch
 from modelbox.errors import (
     AlreadyDone,
     BatchConflict,
@@ -40,7 +37,6 @@ from modelbox.errors import (
     TooLarge,
     Unauthenticated,
 )
-from modelbox.forking import at_fork
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,10 +45,7 @@ if TYPE_CHECKING:
     from modelbox.client.operations import Operation
     from modelbox.client.transport import Transport
 
-__all__ = ["EXIT_FLUSH_S", "FlushReport", "Pace", "Sender", "exit_time_left_s", "flush_all"]
-
-EXIT_FLUSH_S = 5.0
-"""How long the end of a process may wait for points that are still on their way."""
+__all__ = ["FlushReport", "Pace", "Sender"]
 
 _LATER = (ServerUnreachable, StorageUnavailable, RateLimited, Unauthenticated)
 _MAX_RETRY_AFTER_S = 300.0
@@ -132,7 +125,7 @@ class Sender:
         self._notices = Notices()
         self._closed = False
         self._begin()
-        _senders.add(self)
+        watch(self)
 
     def _begin(self, creations: Iterable[Operation] = ()) -> None:
         self._journal = self._make_journal()
@@ -259,6 +252,22 @@ class Sender:
             thread.join(_LAST_ANSWER_S)
         return report
 
+    @property
+    def is_offline(self) -> bool:
+        """Whether nothing is ever sent."""
+        return self._transport is None
+
+    def settle_before_fork(self) -> None:
+        """Let the store know of new experiments before a child logs to them."""
+        if self.owes_operations and not self.is_away and threading.current_thread() is not self._thread:
+            self.flush(_BEFORE_FORK_S, patient=False)
+
+    def begin_anew_in_child(self) -> None:
+        """Leave what waits to the parent, all but creations that the store has not answered."""
+        creations = [operation for operation, _ in self._unanswered.values() if operation.creates is not None]
+        self._journal.leave()
+        self._begin([*self._inherited, *creations])
+
     def retire(self) -> None:
         """Leave the journal to the next process, or nothing when nothing waits: the end of this one has come."""
         self._journal.close()
@@ -273,7 +282,7 @@ class Sender:
             except RuntimeError:  # the interpreter is shutting down
                 return False
             self._thread = thread
-        _flush_before_multiprocessing_exits()
+        flush_before_multiprocessing_exits()
         return True
 
     def _run(self) -> None:
@@ -419,78 +428,3 @@ def _send(batch: Batch, transport: Transport) -> object:
         # A parent that the store does not know must not cost the experiment, and with it all its points.
         _logger.warning("ModelBox: there is no experiment %s, so %r is kept without a parent.", created.parent_id, created.name)
         return operation.without_parent().carry_out(transport)
-
-
-_senders: weakref.WeakSet[Sender] = weakref.WeakSet()
-_registered_in_pid = -1
-_exit_deadline_s: float | None = None
-
-
-def exit_time_left_s() -> float:
-    """Return what is left of :data:`EXIT_FLUSH_S`, which begins with the first call: all that ends with the process shares it."""
-    global _exit_deadline_s
-    if _exit_deadline_s is None:
-        _exit_deadline_s = time.monotonic() + EXIT_FLUSH_S
-    return max(0.0, _exit_deadline_s - time.monotonic())
-
-
-def flush_all() -> int:
-    """Flush every sender at the end of the process, say what becomes of the points that are left, and return how many those are."""
-    left = kept = notes = 0
-    places: set[str] = set()
-    for sender in list(_senders):
-        sender.flush(exit_time_left_s())
-        tally = sender.tally()
-        if sender._transport is None:
-            if tally.appended or tally.operations:
-                sys.stderr.write(
-                    f"ModelBox: this process was offline; its {tally.appended} points wait {sender.kept}. 'modelbox sync FOLDER' with that "
-                    "folder, or a copy of it, sends them to a store.\n"
-                )
-            sender.retire()
-            continue
-        left += tally.volatile
-        if tally.pending > tally.volatile or tally.pending_operations:
-            kept += tally.pending - tally.volatile
-            notes += tally.pending_operations
-            places.add(sender.kept)
-        sender.retire()
-    if left:
-        sys.stderr.write(f"ModelBox: {left} points did not reach the store before the process ended; they are lost.\n")
-    if kept or notes:
-        what = f"{kept} points" + (f" and {notes} creations and notes" if notes else "")
-        sys.stderr.write(
-            f"ModelBox: {what} did not reach the store before the process ended; they are kept {', '.join(sorted(places))} and are "
-            "sent when ModelBox is used next, or by 'modelbox sync'.\n"
-        )
-    return left + kept + notes
-
-
-def _flush_before_multiprocessing_exits() -> None:
-    """Children of multiprocessing leave by ``os._exit``, past atexit, but run these finalizers."""
-    global _registered_in_pid
-    if _registered_in_pid != os.getpid() and (util := sys.modules.get("multiprocessing.util")) is not None:
-        _registered_in_pid = os.getpid()
-        util.Finalize(None, flush_all, exitpriority=100)
-
-
-def _settle_before_fork() -> None:
-    """Let the store know of new experiments before a child logs to them."""
-    for sender in list(_senders):
-        if sender.owes_operations and not sender.is_away and threading.current_thread() is not sender._thread:
-            sender.flush(_BEFORE_FORK_S, patient=False)
-
-
-def _begin_anew_in_child() -> None:
-    global _exit_deadline_s
-    _exit_deadline_s = None
-    for sender in list(_senders):
-        creations = [operation for operation, _ in sender._unanswered.values() if operation.creates is not None]
-        sender._journal.leave()
-        sender._begin([*sender._inherited, *creations])
-
-
-atexit.register(flush_all)
-# In this order: what settles may have to load something.
-at_fork(before=_settle_before_fork, after_in_child=_begin_anew_in_child)
-at_fork(before=wait_for_loading, after_in_parent=go_on_loading, after_in_child=renew_loading)
