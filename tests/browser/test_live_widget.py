@@ -1,5 +1,6 @@
 """LiveChart in a real JupyterLab: it moves while something trains, fetches what is zoomed to, and stays when its kernel is gone."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import nbformat
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from modelbox_server.testing.browser import LabPage, open_lab
+from modelbox_server.testing.browser import SCREENSHOTS_VARIABLE, LabPage, open_lab
 from modelbox_server.testing.lab import Lab
 
 HOSTILE = "<img src=x onerror=alert(1)> 'run' 🎉"
@@ -123,6 +124,30 @@ def test_the_end_of_the_runs_is_the_end_of_the_chart(shown: LabPage) -> None:
     with shown.theme("JupyterLab Dark"):
         shown.screenshot("live widget dark", shown.page.locator(".mb-Widget").first)
     shown.screenshot("live widget ended", shown.page.locator(".mb-Widget").first)
+
+
+def test_what_is_drawn_is_saved_as_picture_drawing_page_and_table(shown: LabPage, tmp_path: Path) -> None:
+    output = shown.output_of(TRAIN)
+    begins = {"PNG": b"\x89PNG", "SVG": b"<svg", "HTML": b"<!doctype html>", "CSV": b"run,experiment_id,metric,step,value\n"}
+    for kind, begin in begins.items():
+        output.get_by_role("button", name="Export").click()
+        with shown.page.expect_download() as download:
+            output.get_by_role("menuitem", name=kind).click()
+        data = Path(download.value.path()).read_bytes()
+        assert data.startswith(begin), kind
+        assert len(data) > 2000
+        if kind == "SVG":
+            text = data.decode()
+            assert "&lt;img src=x" in text
+            assert "<img" not in text
+            drawing = tmp_path / "drawing.svg"
+            drawing.write_bytes(data)
+            page = shown.page.context.new_page()
+            page.goto(drawing.as_uri())
+            assert page.locator("path[stroke]").count() >= 6
+            if folder := os.environ.get(SCREENSHOTS_VARIABLE):
+                page.screenshot(path=Path(folder) / "live-widget-drawing.png")
+            page.close()
 
 
 def test_of_a_million_points_a_zoom_fetches_what_it_shows(shown: LabPage) -> None:
