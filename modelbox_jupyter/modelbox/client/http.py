@@ -337,17 +337,19 @@ def _one_exchange(
     return connection.getresponse()
 
 
-def _all_of(response: http.client.HTTPResponse) -> bytes:
+def _all_of(response: http.client.HTTPResponse) -> bytes | bytearray:
     """Return the body of an answer, and tell of a large one how far it is."""
     if response.length is None or response.length <= _CHUNK_BYTES:
         return response.read()
-    pieces: list[bytes] = []
-    while piece := response.read(_CHUNK_BYTES):
-        pieces.append(piece)
-        progress.advance(len(piece))
-    if response.length:
-        raise http.client.IncompleteRead(b"", response.length)
-    return b"".join(pieces)
+    body = bytearray(response.length)
+    view = memoryview(body)  # pieces that have to be joined would be copied
+    place = 0
+    while count := response.readinto(view[place : place + _CHUNK_BYTES]):
+        place += count
+        progress.advance(count)
+    if place < len(body):
+        raise http.client.IncompleteRead(b"", len(body) - place)
+    return body
 
 
 def _target(route: Route[Q, B, R], path: Mapping[str, str] | None, query: object | None) -> str:
