@@ -56,11 +56,11 @@ def run_sync(options: argparse.Namespace) -> int:
         raise NotFound(f"There is no folder {options.folder}: give the folder of a journal, or one that holds journals.")
     with ModelBox(options.address, mode="online") as box:
         box.info()  # says at once what is wrong with a store that does not answer
-        report = box.sync(options.folder, timeout_s=options.timeout)
-        _tell(report)
         if options.watch:
             _watch(box, options)
             return 0
+        report = box.sync(options.folder, timeout_s=options.timeout)
+        _tell(report)
         if not report:
             what = f"{report.pending} points and {report.pending_operations} creations and notes"
             raise ServerUnreachable(f"{what} could not be sent within {options.timeout:g} s: they stay in their journals.")
@@ -72,10 +72,10 @@ def _watch(box: ModelBox, options: argparse.Namespace) -> None:
 
     try:
         while True:
-            time.sleep(_WATCH_S)
             report = box.sync(options.folder or spool_of(box.where), timeout_s=options.timeout)
             if report.journals:
                 _tell(report)
+            time.sleep(_WATCH_S)
     except KeyboardInterrupt:
         return
 

@@ -101,10 +101,12 @@ def send_journals(
             if stopped.is_set():
                 break
             sender = _sender_of(transport, path.parent, journal)
-            while not sender.flush(_look_up_s(deadline_s)) and not stopped.is_set() and not _is_over(deadline_s):
-                pass
-            tally = sender.tally()
-            sender.close(0)
+            try:
+                while not sender.flush(_look_up_s(deadline_s)) and not stopped.is_set() and not _is_over(deadline_s):
+                    pass
+            finally:  # also after Ctrl-C
+                tally = sender.tally()
+                sender.close(0)
             report = SyncReport(
                 report.journals + 1,
                 report.sent + tally.acknowledged,

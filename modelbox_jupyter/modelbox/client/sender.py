@@ -213,7 +213,7 @@ class Sender:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
         def done() -> bool:
-            return self._handled() >= target or (not patient and self._is_away)
+            return self._handled() >= target or self._closed or (not patient and self._is_away)
 
         if self._transport is None:
             self._journal.compact()
