@@ -174,15 +174,18 @@ def _lines(
             *([] if crowded else [alt.Tooltip("about:N")]),
         ],
     )
-    line = base.mark_line(clip=True).encode(
+    line = base.mark_line().encode(
         strokeWidth=alt.when(near).then(alt.value(3.2)).otherwise(alt.value(1.1 if many else 1.7)),
-        opacity=alt.when(pinned).then(alt.value(0.95)).otherwise(alt.value(0.12)),
+        # Of the stroke: an opacity of the whole makes each line a layer of its own, which takes a picture ten times as long.
+        strokeOpacity=alt.when(pinned).then(alt.value(0.95)).otherwise(alt.value(0.12)),
     )
     # Invisible marks that are wide enough to be pointed at, and that show a run of a single point.
     target = base.mark_point(size=90, opacity=0, aria=False)
     if crowded:
         # Thousands of marks would make the page slow: only where lines end, and there they are seen.
-        target = base.mark_point(size=9, filled=True, opacity=0.65, aria=False).transform_filter("datum.end")
+        target = base.mark_point(size=9, filled=True, opacity=1, fillOpacity=0.65, strokeOpacity=0, aria=False).transform_filter(
+            "datum.end"
+        )
     dots = base.mark_point(size=9, filled=True, opacity=0.65, aria=False).transform_filter(pinned) if len(rows) <= 600 else None
     # Altair names views by their first layer, so that is where the selections have to be.
     first = line.add_params(near, pinned)
@@ -193,7 +196,7 @@ def _lines(
 def _raw(rows: Rows, position: alt.X, colour: alt.Color) -> alt.Chart:
     """Return the values as logged, for behind a smoothed line."""
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
-    line = chart_of(rows).mark_line(strokeWidth=1, opacity=0.3, clip=True, aria=False)
+    line = chart_of(rows).mark_line(strokeWidth=1, strokeOpacity=0.3, aria=False)
     encoded: alt.Chart = line.encode(x=position, y=y, detail="run:N", color=colour)
     return encoded
 

@@ -158,7 +158,7 @@ def _drawn(frame: pd.DataFrame, axes: list[_Axis], metric: str | None) -> alt.La
         .add_params(near)
         .encode(
             strokeWidth=alt.when(near).then(alt.value(3.5)).otherwise(alt.value(1.6)),
-            opacity=alt.when(near).then(alt.value(1)).otherwise(alt.value(0.7)),
+            strokeOpacity=alt.when(near).then(alt.value(1)).otherwise(alt.value(0.7)),
         )
     )
     target = runs.mark_line(strokeWidth=12, opacity=0, aria=False)

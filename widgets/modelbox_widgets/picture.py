@@ -1,5 +1,6 @@
 """Pictures of charts by vl-convert, for everything that cannot draw Vega-Lite: GitHub, VS Code, nbconvert, a mail."""
 
+import re
 import struct
 import zlib
 from base64 import b64encode
@@ -13,6 +14,8 @@ PNG = "image/png"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 VEGALITE_VERSION = "6.4"
 _SCALE = 1.25
+# Marks that are there to be pointed at: thousands of them, of which a picture shows nothing.
+_UNSEEN = re.compile(r'<path (?:[\w-]+="[^"<>]*" )*?opacity="0"(?: [\w-]+="[^"<>]*")*/?>(?:</path>)?')
 
 
 def png_of(spec: dict[str, Json]) -> bytes | None:
@@ -26,7 +29,11 @@ def png_of(spec: dict[str, Json]) -> bytes | None:
     # On a transparent ground vl-convert turns translucent colours into grey.
     opaque = {**spec, "background": "white"}
     try:
-        png = vl_convert.vegalite_to_png(opaque, vl_version=VEGALITE_VERSION, scale=_SCALE, allowed_base_urls=[])
+        svg = vl_convert.vegalite_to_svg(opaque, vl_version=VEGALITE_VERSION, allowed_base_urls=[])
+        if "<image" in svg:  # only this way knows that nothing may be fetched
+            png = vl_convert.vegalite_to_png(opaque, vl_version=VEGALITE_VERSION, scale=_SCALE, allowed_base_urls=[])
+        else:
+            png = vl_convert.svg_to_png(_UNSEEN.sub("", svg), scale=_SCALE)
     except ValueError:
         # vl-convert reports whatever its engine refuses as ValueError. A chart without its picture is better than none.
         return None
