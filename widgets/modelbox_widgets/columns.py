@@ -65,7 +65,9 @@ def table_columns(frame: pd.DataFrame) -> list[Head]:
         for key, columns in metrics.items()
         for column, suffix in ((columns.max, " max"), (columns.min, " min"), (columns.last, ""))
     }
-    modes = {column: polarity(key) for key, columns in metrics.items() for column in (columns.last, columns.min, columns.max)}
+    modes: dict[str, Mode | None] = {
+        column: polarity(key) for key, columns in metrics.items() for column in (columns.last, columns.min, columns.max)
+    }
     present = set(text_columns(frame))
     settings = [column for column in setting_columns(frame) if column not in _TRAILING]
     ordered = [*(c for c in _LEADING if c in present), *settings, *summaries, *(c for c in _TRAILING if c in present)]

@@ -227,13 +227,16 @@ class CompareView {
   }
 
   /**
+   * Select a run and no other, or with a key held one more; what is selected already is taken back.
+   *
    * @param {number} row
    * @param {MouseEvent} event
    */
   pick(row, event) {
-    const rows = event.ctrlKey || event.metaKey || event.shiftKey ? new Set(this.selected) : new Set(this.selected.size === 1 ? this.selected : []);
-    if (!rows.delete(row)) rows.add(row);
-    this.select([...rows].filter((one) => one === row || event.ctrlKey || event.metaKey || event.shiftKey));
+    const others = [...this.selected].filter((one) => one !== row);
+    const isAdding = event.ctrlKey || event.metaKey || event.shiftKey;
+    const isTaken = this.selected.has(row) && (isAdding || others.length === 0);
+    this.select([...(isAdding ? others : []), ...(isTaken ? [] : [row])]);
   }
 
   /** @param {readonly number[]} rows */
@@ -258,7 +261,7 @@ class CompareView {
 
   hearSelected() {
     const ids = /** @type {string[]} */ (this.model.get("selected_ids"));
-    if (this.sending || ids.join() === this.sentIds) return; // our own words, or older than them
+    if (this.hasMore || ids.join() === this.sentIds) return; // our own words, or about to be replaced by them
     this.sentIds = ids.join();
     this.parallel.clearBrushes();
     this.selected = new Set(ids.flatMap((id) => this.rowOfId.get(id) ?? []));
