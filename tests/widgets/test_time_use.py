@@ -67,6 +67,11 @@ def test_events_checkpoints_and_totals_are_drawn() -> None:
     assert "2 events and 1 checkpoints" in chart.to_dict()["description"]
 
 
+def test_a_checkpoint_that_the_store_heard_of_late_stands_at_the_end_of_its_run() -> None:
+    (mark,) = rows_of(timeline(frame(), moments(("checkpoint", "epoch 1", 160))), "kind")
+    assert mark["at"] == 100
+
+
 def test_time_is_told_in_units_that_fit() -> None:
     spec = timeline(frame(seconds=4 * 3600), moments()).to_dict()
     assert spec["vconcat"][0]["layer"][0]["encoding"]["x"]["title"] == "hours since the run began"

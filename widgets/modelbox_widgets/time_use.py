@@ -118,7 +118,8 @@ def timeline(
         }
         for one in _merged(stretches, phases)
     ]
-    marks = _marks(moments, begins, place, labels, names)
+    ends = {one.run_id: one.end_s for one in stretches}
+    marks = _marks(moments, ends, place, labels, names)
     order = list(dict.fromkeys(row["run"] for row in bars))
     colours = [short[phase] for phase in phases] + ([_OTHER] if any(row["phase"] == _OTHER for row in bars) else [])
     colour = by_name("phase:N", colours)
@@ -196,14 +197,16 @@ def _totals(stretches: list[_Stretch], phases: list[str], short: dict[str, str],
 
 
 def _marks(
-    moments: pd.DataFrame, begins: dict[str, float], place: Callable[[str, float], Json], labels: dict[str, str], names: dict[str, str]
+    moments: pd.DataFrame, ends: dict[str, float], place: Callable[[str, float], Json], labels: dict[str, str], names: dict[str, str]
 ) -> Rows:
-    ours = moments[moments[ID].isin(list(begins))]
+    ours = moments[moments[ID].isin(list(ends))]
     step = -(-len(ours) // _MAX_MARKS) or 1
     rows: Rows = []
     for run_id, kind, name, source, wall_time in ours.iloc[::step][list(MOMENT_COLUMNS)].itertuples(index=False, name=None):
         one = {"run": labels[str(run_id)], "name": names[str(run_id)], "kind": str(kind), "what": middle(str(name), 120)}
-        rows.append({**one, "source": middle(str(source), 60), "at": place(str(run_id), pd.Timestamp(wall_time).timestamp())})
+        # A checkpoint has the time at which the store heard of it, which may be after the run.
+        moment_s = min(pd.Timestamp(wall_time).timestamp(), ends[str(run_id)])
+        rows.append({**one, "source": middle(str(source), 60), "at": place(str(run_id), moment_s)})
     return rows
 
 
