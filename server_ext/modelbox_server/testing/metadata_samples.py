@@ -10,6 +10,7 @@ from modelbox.entities.records import (
     ChangeEvent,
     ChangeKind,
     CheckpointRecord,
+    DoneOperation,
     EventRecord,
     ExperimentRecord,
     FileType,
@@ -90,6 +91,7 @@ def one_of_each() -> list[Record]:
             created_at=DAY,
             updated_at=DAY,
         ),
+        DoneOperation(key=random_id(), at=DAY),
         model(),
         ModelVersionRecord(
             id=random_id(),
