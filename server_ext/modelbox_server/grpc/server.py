@@ -21,7 +21,8 @@ from google.protobuf.message import DecodeError
 from modelbox.errors import InvalidRequest, ModelBoxError, StorageUnavailable, shortened
 from modelbox.wire.messages import MAX_PAGE, ChangesQuery
 from modelbox_server.grpc import store
-from modelbox_server.grpc.convert import change_message
+from modelbox_server.grpc.convert import change_message, point_block
+from modelbox_server.grpc.gathering import Gatherer
 from modelbox_server.grpc.health import add_health, add_reflection
 from modelbox_server.grpc.schema import PACKAGE, SERVICES, message
 from modelbox_server.service.context import Caller
@@ -75,6 +76,7 @@ class GrpcServer:
         self._gate = gate
         self._folder = TemporaryDirectory(prefix="modelbox-grpc-")  # mode 0700
         self.sockets = Sockets(Path(self._folder.name) / "user", Path(self._folder.name) / "others")
+        self._gatherer = Gatherer(face)
         self._servers: list[grpc.aio.Server] = []
         self._stopping = asyncio.Event()
 
@@ -111,9 +113,11 @@ class GrpcServer:
 
     async def unary(self, name: str, caller: Caller, request: Message) -> Message:
         """Carry out a call that asks once and is answered once."""
+        if name == "LogMetrics":
+            await self._gatherer.append(caller, point_block(request.parent_id, request.key, request.value))
+            return message("LogMetricsResponse")()
         function = store.UNARY[name]
-        run = self._face.ingest if name == "LogMetrics" else self._face.run
-        return await run(lambda: function(store.Call(self._face.services(), caller, request)))
+        return await self._face.run(lambda: function(store.Call(self._face.services(), caller, request)))
 
     async def upload(self, caller: Caller, frames: AsyncIterator[Message]) -> Message:
         """Take a file: what it is, then its bytes; it is kept as a whole or not at all."""

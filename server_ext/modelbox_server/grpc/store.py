@@ -45,7 +45,7 @@ class Call:
 Function: TypeAlias = "Callable[[Call], Message]"
 _unary: dict[str, Function] = {}
 UNARY: Mapping[str, Function] = MappingProxyType(_unary)
-"""The function of every RPC without a stream, by name."""
+"""The function of every RPC without a stream, by name, but for LogMetrics: :mod:`modelbox_server.grpc.gathering` stores points."""
 
 
 def _rpc(name: str) -> Callable[[Function], Function]:
@@ -214,13 +214,6 @@ def _list_metadata(call: Call) -> Message:
     made = message("ListMetadataResponse")()
     convert.set_metadata(made.metadata, call.services.metadata.get(call.caller, call.request.parent_id).metadata)
     return made
-
-
-@_rpc("LogMetrics")
-def _log_metrics(call: Call) -> Message:
-    asked = call.request
-    call.services.metrics.append(call.caller, [convert.point_block(asked.parent_id, asked.key, asked.value)])
-    return message("LogMetricsResponse")()
 
 
 @_rpc("GetMetrics")

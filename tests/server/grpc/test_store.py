@@ -361,3 +361,22 @@ def test_every_error_class_has_a_status_of_grpc() -> None:
         return [cls, *(below for child in cls.__subclasses__() for below in walk(child))]
 
     assert all(hasattr(grpc.StatusCode, cls.grpc_code) for cls in walk(ModelBoxError))
+
+
+def test_points_of_many_callers_at_once_are_all_stored_and_a_wrong_one_is_refused_alone(rpc: Caller, channel: grpc.Channel) -> None:
+    experiment = rpc("CreateExperiment", name="many at once").experiment_id
+    request, answer = message("LogMetricsRequest"), message("LogMetricsResponse")
+    stub = channel.unary_unary("/modelbox.ModelStore/LogMetrics", request.SerializeToString, answer.FromString)
+    asked = []
+    for step in range(400):
+        parent = NOWHERE if step % 40 == 7 else experiment
+        one = {"s_tensor": f"é{step}"} if step % 4 == 1 else {"b_tensor": bytes([step % 256])} if step % 4 == 2 else {"f_val": step}
+        key = f"{next(iter(one))} {step % 3}"
+        asked.append((step, stub.future(request(parent_id=parent, key=key, value=value(step, step, **one)), timeout=60)))
+    codes = {step: future.code().name for step, future in asked}
+    assert {code for step, code in codes.items() if step % 40 == 7} == {"NOT_FOUND"}
+    assert {code for step, code in codes.items() if step % 40 != 7} == {"OK"}
+    found = [point for series in rpc("GetMetrics", parent_id=experiment).metrics for point in series.values]
+    assert sorted(point.step for point in found) == [step for step in range(400) if step % 40 != 7]
+    assert all(point.s_tensor == f"é{point.step}" for point in found if point.WhichOneof("value") == "s_tensor")
+    assert all(point.f_val == point.step for point in found if point.WhichOneof("value") == "f_val")
