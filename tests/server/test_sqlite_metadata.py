@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from modelbox.entities.records import ChangeEvent, EventRecord, ExperimentRecord, MetadataEntry
+from modelbox.entities.own_keys import LONG_METADATA
+from modelbox.entities.records import ChangeEvent, EventRecord, ExperimentRecord, Json, MetadataEntry
 from modelbox.errors import SchemaTooNew, StorageError, StorageFull, StorageUnavailable
 from modelbox_server.storage.metadata.sqlite import SqliteMetadataStore
 from modelbox_server.storage.migrations.steps import METADATA_STEPS
@@ -67,6 +68,10 @@ def test_eight_processes_start_on_nothing_and_write_while_another_lists(path: Pa
         assert tx.count(ExperimentRecord) == writers * each
         assert tx.count(MetadataEntry) == writers * each * 20 + 1
         seqs = [event.seq for event in tx.select(ChangeEvent)]
+        entries: dict[str, dict[str, Json]] = {}
+        for found in tx.select(MetadataEntry):
+            entries.setdefault(found.object_id, {})[found.key] = found.value
+        assert tx.documents(list(entries), without=LONG_METADATA) == list(entries.values())
     assert len(set(seqs)) == writers * each
     assert lists > 0
     assert len(store.migrations.status().applied) == len(METADATA_STEPS)
@@ -254,6 +259,36 @@ def test_a_row_that_another_program_wrote_is_an_error_of_ours(store: SqliteMetad
     other.close()
     with store.read() as tx, pytest.raises(StorageError, match="metadata"):
         tx.select(MetadataEntry)
+
+
+def test_the_documents_of_an_older_database_are_made_when_it_is_opened(store: SqliteMetadataStore, path: Path) -> None:
+    """They are the same as those that are made with every change, byte for byte."""
+    with store.write() as tx:
+        tx.put([entry("o", "k", [1.0, 'q"']), entry("o", 'a"b', None), entry("o", LONG_METADATA[0]), entry("p", LONG_METADATA[1])])
+        tx.put([entry("huge", "k", "x" * 100_000)])
+    store.close()
+    with sqlite3.connect(path) as other:
+        before = other.execute("SELECT * FROM documents").fetchall()
+        other.executescript("DROP TABLE documents; DELETE FROM modelbox_migrations WHERE number = 3")
+    other.close()
+    SqliteMetadataStore(path).close()
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT * FROM documents").fetchall() == before == [("o", '{"a\\"b":null,"k":[1.0,"q\\""]}')]
+    other.close()
+
+
+def test_what_a_program_without_documents_changes_is_seen(store: SqliteMetadataStore, path: Path) -> None:
+    """It may have opened the file before documents came."""
+    with store.write() as tx:
+        tx.put([entry("o", "k"), entry("p", "k"), entry("q", "k")])
+    other = sqlite3.connect(path)
+    other.execute("UPDATE metadata SET value = '2' WHERE object_id = 'o'")
+    other.execute("DELETE FROM metadata WHERE object_id = 'p'")
+    other.execute("INSERT INTO metadata VALUES ('q', 'l', '3', 0)")
+    other.commit()
+    other.close()
+    with store.read() as tx:
+        assert tx.documents(["o", "p", "q"], without=LONG_METADATA) == [{"k": 2}, {}, {"k": 1, "l": 3}]
 
 
 def test_an_older_program_refuses_a_newer_database(store: SqliteMetadataStore, path: Path) -> None:

@@ -5,11 +5,13 @@
 import math
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
 from modelbox.entities.ids import random_id
+from modelbox.entities.own_keys import LONG_METADATA
 from modelbox.entities.records import (
     ArtifactRecord,
     ArtifactStorage,
@@ -23,7 +25,7 @@ from modelbox.entities.records import (
     Status,
 )
 from modelbox.errors import InvalidQuery
-from modelbox_server.storage.interfaces import Condition, MetadataStore, Operator, Order
+from modelbox_server.storage.interfaces import Condition, MetadataStore, MetadataTransaction, Operator, Order
 from modelbox_server.testing.metadata_samples import DAY, change, entry, experiment
 
 __all__ = ["MetadataQuestions"]
@@ -56,6 +58,39 @@ class MetadataQuestions:
         assert {key: repr(value) for key, value in mine.items()} == {key: repr(value) for key, value in zip(keys, values, strict=True)}
         assert chosen == [{"a.b": None, "x y": mine["x y"]}, {"a.b": "other"}]
         assert [set(document) for document in left] == [set(keys) - {"a.b"}, set()]
+
+    def test_documents_follow_every_change(self, store: MetadataStore) -> None:
+        """What tables read, which is without long metadata, is what the entries say, inside a transaction and after it."""
+        dice = random.Random(5)  # noqa: S311
+        ids, keys = ["o", "p", "nothing", "huge"], ["a", "b", "params.lr", *LONG_METADATA]
+
+        def same(tx: MetadataTransaction) -> bool:
+            short: dict[str, dict[str, Json]] = {object_id: {} for object_id in ids}
+            for found in tx.select(MetadataEntry, [Condition("key", "ne", key) for key in LONG_METADATA]):
+                short[found.object_id][found.key] = found.value
+            return tx.documents(ids, without=LONG_METADATA) == list(short.values())
+
+        with store.write() as tx:
+            tx.put([entry("huge", "text", "x" * 100_000), entry("huge", "a", 1)])
+        for number in range(60):
+            with suppress(ZeroDivisionError), store.write() as tx:
+                at = [Condition("object_id", "eq", dice.choice(ids[:2])), Condition("key", "in", dice.sample(keys, 2))]
+                match number % 6:
+                    case 0 | 3 | 4:
+                        tx.put([entry(dice.choice(ids[:2]), key, number) for key in dice.sample(keys, 3)])
+                    case 1:
+                        tx.delete(MetadataEntry, at)
+                    case 2:
+                        tx.put([entry("o", "a", "never kept")])
+                        tx.delete(MetadataEntry, at)
+                        assert same(tx)
+                        raise ZeroDivisionError
+                    case _:
+                        tx.insert(entry(object_id := dice.choice(ids[:2]), f"new {number}"))
+                        tx.delete(MetadataEntry, [Condition("object_id", "ne", object_id), Condition("object_id", "ne", "huge")])
+                assert same(tx)
+            with store.read() as tx:
+                assert same(tx)
 
     @pytest.mark.parametrize("operator", ["eq", "ne", "lt", "le", "gt", "ge"])
     def test_text_compares_by_code_point(self, store: MetadataStore, operator: Operator) -> None:

@@ -17,12 +17,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from modelbox.entities.own_keys import LONG_METADATA
 from modelbox.entities.records import Json, MetadataEntry, Record
 from modelbox.errors import ModelBoxError, StorageError, StorageUnavailable
 from modelbox_server.storage.forks import ForkGuard
 from modelbox_server.storage.interfaces import Condition, Order
 from modelbox_server.storage.metadata.conditions import clauses, page
 from modelbox_server.storage.metadata.conflicts import already_there, read_only
+from modelbox_server.storage.metadata.documents import made_anew, stored
 from modelbox_server.storage.metadata.statements import Column, Test, condition, paged
 from modelbox_server.storage.metadata.tables import SQL_TABLES
 from modelbox_server.storage.migrations.runner import APPLIED, Migrations
@@ -126,7 +128,7 @@ class SqlMetadataStore:
         with self._write_connection() as connection:
             transaction = SqlTransaction(connection, self._dialect, writable=True)
             yield transaction
-            transaction.require_whole()
+            transaction.complete()
 
     def check(self) -> None:
         """Return if the store can be written to now; a change that changes nothing is really committed."""
@@ -208,6 +210,20 @@ class SqlTransaction:
         self._dialect = dialect
         self._writable = writable
         self._failure: ModelBoxError | None = None
+        self._described: set[str] = set()  # the objects whose metadata has changed
+
+    def complete(self) -> None:
+        """Make what follows from the changes; to be called before they are committed.
+
+        Raises
+        ------
+        ModelBoxError
+            Something went wrong in the transaction that was not a mere conflict.
+        """
+        self.require_whole()
+        if self._described:
+            for statement in made_anew(self._described, self._dialect.is_in, self._dialect.documents):
+                self._execute(statement)
 
     def require_whole(self) -> None:
         """Raise what went wrong in the transaction, unless it was a mere conflict.
@@ -250,12 +266,20 @@ class SqlTransaction:
         """
         if not object_ids:
             return []
-        conditions = [Condition("object_id", "in", object_ids)]
-        conditions += [] if keys is None else [Condition("key", "in", keys)]
-        conditions += [Condition("key", "ne", key) for key in without]
-        rows = self._rows(self._dialect.documents.where(*self._tests(MetadataEntry, conditions)))
-        found = {cast(str, object_id): cast(str, text) for object_id, text in rows}
+        found: dict[str, str] = {}
+        missing = object_ids
+        if keys is None and set(without) == set(LONG_METADATA) and not self._described:
+            found = self._texts(stored(codec(MetadataEntry).cells("object_id", object_ids), self._dialect.is_in))
+            missing = [object_id for object_id in object_ids if object_id not in found]
+        if missing:
+            conditions = [Condition("object_id", "in", missing)]
+            conditions += [] if keys is None else [Condition("key", "in", keys)]
+            conditions += [Condition("key", "ne", key) for key in without]
+            found |= self._texts(self._dialect.documents.where(*self._tests(MetadataEntry, conditions)))
         return [document_from_text(found[object_id]) if object_id in found else {} for object_id in object_ids]
+
+    def _texts(self, statement: sa.Select[Any]) -> dict[str, str]:
+        return {cast(str, object_id): cast(str, text) for object_id, text in self._rows(statement)}
 
     def count(self, kind: type[Record], where: Sequence[Condition] = ()) -> int:
         """Return how many records meet every condition."""
@@ -297,10 +321,14 @@ class SqlTransaction:
     def delete(self, kind: type[Record], where: Sequence[Condition]) -> int:
         """Delete the records for which every condition holds."""
         self._require_writable()
-        return self._execute(sa.delete(SQL_TABLES[kind]).where(*self._tests(kind, where))).rowcount
+        table, tests = SQL_TABLES[kind], self._tests(kind, where)
+        if kind is MetadataEntry:
+            self._described.update(cast(str, row[0]) for row in self._rows(sa.select(table.c.object_id).where(*tests).distinct()))
+        return self._execute(sa.delete(table).where(*tests)).rowcount
 
     def _change(self, records: Sequence[Record], steps: Sequence[tuple[sa.Insert, Values]]) -> sa.CursorResult[Any]:
         """Take all the steps or none, and return the result of the last."""
+        self._described.update(record.object_id for record in records if isinstance(record, MetadataEntry))
         single = len(records) == 1 and self._dialect.undoes_failed_statements
         savepoint = None if single else self._connection.begin_nested()
         try:

@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from modelbox.entities.records import Record
 from modelbox_server.storage.schema import TABLES, Storage, Table
 
-__all__ = ["METADATA", "SQL_TABLES", "CodePointText"]
+__all__ = ["DOCUMENTS", "METADATA", "SQL_TABLES", "CodePointText"]
 
 _MYSQL_PREFIX_CHARS = 255
 
@@ -109,3 +109,11 @@ METADATA = sa.MetaData()
 
 SQL_TABLES: Mapping[type[Record], sa.Table] = MappingProxyType({kind: _sql_table(table, METADATA) for kind, table in TABLES.items()})
 """The table of each class of records."""
+
+DOCUMENTS = sa.Table(
+    "documents",
+    METADATA,
+    sa.Column("object_id", CodePointText(64), primary_key=True, nullable=False),
+    sa.Column("document", CodePointText(), nullable=False),
+)
+"""What :mod:`modelbox_server.storage.metadata.documents` keeps."""
