@@ -7,6 +7,7 @@ import os
 import stat
 import struct
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -377,6 +378,8 @@ def test_a_folder_that_others_remove_when_it_is_empty_is_made_again(root: Path) 
         while not stop.is_set():
             with contextlib.suppress(OSError):
                 root.rmdir()
+            # Without a pause this thread gets its turn at the interpreter before every second step of the other, as no process would.
+            time.sleep(0.0002)
 
     remover = threading.Thread(target=remove)
     remover.start()

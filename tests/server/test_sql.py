@@ -3,6 +3,7 @@
 import _thread
 import json
 import math
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -259,11 +260,16 @@ def test_a_statement_that_takes_too_long_is_ended(services: Services, caller: Ca
 
 def test_ctrl_c_ends_a_statement(services: Services) -> None:
     endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n"
+    # A program that a shell put into the background ignores the signal from its start on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.3, _thread.interrupt_main)
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        ask(services, endless)
-    timer.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask(services, endless)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
     assert ask(services, "select 1 as one") == {"one": [1]}
 
 

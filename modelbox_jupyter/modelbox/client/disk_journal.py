@@ -20,6 +20,7 @@ import errno
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -384,6 +385,7 @@ def _new_folder(folder: Path, lock: str) -> int:
             # Who sent the last journal there was removed the empty folder above, at this very moment.
             if is_last_try:
                 raise
+            time.sleep(0.001)  # out of step with them
     lock_fd = hold(unborn / lock)
     assert lock_fd is not None  # noqa: S101  (nobody else knows the name)
     if lock != JOURNAL_LOCK:
