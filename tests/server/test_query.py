@@ -420,6 +420,25 @@ def test_what_was_deleted_between_pages_moves_nothing(services: Services, caller
     assert [record.id for record in (*first.items, *second.items)] == ids[:4]
 
 
+def test_what_is_rare_is_found_however_far_down_it_lies(services: Services, caller: Caller) -> None:
+    """More runs than are looked at in one go; by metadata alone, and by the record as well."""
+    ids = [
+        services.experiments.create(caller, ExperimentCreate(name=f"run {number}", metadata={"params.n": number})).item.id
+        for number in range(330)
+    ]
+    rare = {ids[number] for number in (0, 3, 120, 121, 329)}
+    for q in ("params.n in (0, 3, 120, 121, 329)", "name != nobody and params.n in (0, 3, 120, 121, 329)"):
+        wanted = [record.id for record in services.experiments.list(caller, ExperimentsQuery(limit=1000)).items if record.id in rare]
+        found: list[ExperimentRecord] = []
+        token, pages = None, 0
+        while token is not None or not pages:
+            page = services.experiments.list(caller, ExperimentsQuery(q=q, limit=2, page_token=token))
+            found += page.items
+            token, pages = page.next_page_token, pages + 1
+        assert [record.id for record in found] == wanted
+        assert [record.name for record in found] == [f"run {ids.index(record.id)}" for record in found]
+
+
 def test_a_mistake_is_an_invalid_query_whatever_is_stored(services: Services, caller: Caller) -> None:
     with pytest.raises(InvalidQuery, match="Column 1: there is no field 'stats'"):
         services.experiments.list(caller, ExperimentsQuery(q="stats = failed"))

@@ -17,7 +17,7 @@ from typing import Final, cast
 from modelbox.entities.names import checked_name, checked_namespace
 from modelbox.entities.records import ExperimentRecord, Json, MetadataEntry
 from modelbox.entities.series import SeriesSummary
-from modelbox.entities.times import from_us, to_us
+from modelbox.entities.times import EPOCH, from_us, to_us
 from modelbox.errors import InvalidRequest
 from modelbox.wire.messages import ExperimentsQuery, Page, ShownColumn
 from modelbox.wire.query.ast import Field, Query
@@ -181,9 +181,17 @@ class _Search:
         batch = _GREATEST_BATCH if count is None else max(count, _LEAST_BATCH)
         if count is None:
             where += self._bearing_keys()
+        # What looks at nothing in the record is decided by the id, and the record read of what matches only.
+        by_id = self.query.where is not None and not looks_at_record(self.query.where)
         while True:
-            records = self.tx.select(ExperimentRecord, where, order=_NEWEST_FIRST, limit=batch, after=after)
+            if by_id:
+                keys = self.tx.keys(ExperimentRecord, where, order=_NEWEST_FIRST, limit=batch, after=after)
+                records = [_nothing_but(cast(str, key)) for (key,) in keys]
+            else:
+                records = self.tx.select(ExperimentRecord, where, order=_NEWEST_FIRST, limit=batch, after=after)
             matching = self._matching([Facts(record) for record in records], needs)
+            if by_id:
+                matching = self._with_records(matching)
             yield from matching
             if len(records) < batch:
                 return
@@ -191,8 +199,14 @@ class _Search:
                 # The page is not to be had cheaply: it may pay to ask first who has the keys at all.
                 where += self._bearing_keys()
             examined, matched = examined + len(records), matched + len(matching)
-            after = [records[-1].created_at, records[-1].id]
+            end = cast(ExperimentRecord, self.tx.get(ExperimentRecord, records[-1].id)) if by_id else records[-1]
+            after = [end.created_at, end.id]
             batch = _next_batch(examined, matched, count)
+
+    def _with_records(self, found: list[Facts]) -> list[Facts]:
+        ids = [facts.record.id for facts in found]
+        records = {record.id: record for record in self.tx.select(ExperimentRecord, [Condition("id", "in", ids)])} if ids else {}
+        return [Facts(records[facts.record.id], facts.metadata, facts.series, facts.points) for facts in found]
 
     def _bearing_keys(self) -> list[Condition]:
         """Return the condition that experiments have the metadata that the query is about, when few have it."""
@@ -233,6 +247,11 @@ class _Search:
         for summary in self.metrics.summaries(ids, keys) if ids else ():
             summaries[summary.object_id].append(summary)
         return {object_id: series_by_key(found) for object_id, found in summaries.items()}
+
+
+def _nothing_but(experiment_id: str) -> ExperimentRecord:
+    """Return an experiment of which nothing but the id is known."""
+    return ExperimentRecord(id=experiment_id, name="", namespace="", created_at=EPOCH, updated_at=EPOCH, started_at=EPOCH)
 
 
 def _next_batch(examined: int, matched: int, count: int | None) -> int:

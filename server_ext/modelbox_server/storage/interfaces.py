@@ -86,6 +86,18 @@ class MetadataTransaction(Protocol):
         """
         ...
 
+    def keys(
+        self,
+        kind: type[Record],
+        where: Sequence[Condition] = (),
+        *,
+        order: Order | None = None,
+        limit: int | None = None,
+        after: Sequence[object] | None = None,
+    ) -> list[tuple[str | int, ...]]:
+        """Return the primary keys of what :meth:`select` would return: for a search that looks elsewhere for what it decides by."""
+        ...
+
     def documents(
         self, object_ids: Sequence[str], keys: Sequence[str] | None = None, *, without: Sequence[str] = ()
     ) -> list[dict[str, Json]]:

@@ -225,6 +225,24 @@ class MetadataQuestions:
             assert tx.select(MetadataEntry, after=(ids[0], "é")) == entries[3:]
             assert tx.select(MetadataEntry, after=(ids[0], "b"), limit=2) == entries[2:4]
 
+    def test_keys_are_those_of_what_is_selected(self, store: MetadataStore) -> None:
+        """In the same order, by the same conditions and pages."""
+        records = [experiment("aAé"[number % 3], created_s=number % 4) for number in range(11)]
+        _put(store, records)
+        _put(store, [entry(object_id, key) for object_id in "op" for key in ("A", "a", "é")])
+        newest = Order("created_at", descending=True)
+        named = [Condition("name", "in", ["a", "é"])]
+        with store.read() as tx:
+            assert tx.keys(ExperimentRecord) == [(record.id,) for record in tx.select(ExperimentRecord)]
+            first = tx.select(ExperimentRecord, named, order=newest, limit=3)
+            assert tx.keys(ExperimentRecord, named, order=newest, limit=3) == [(record.id,) for record in first]
+            after = [first[-1].created_at, first[-1].id]
+            rest = tx.select(ExperimentRecord, named, order=newest, after=after)
+            assert tx.keys(ExperimentRecord, named, order=newest, after=after) == [(record.id,) for record in rest]
+            assert tx.keys(MetadataEntry, after=("o", "a"), limit=2) == [("o", "é"), ("p", "A")]
+            with pytest.raises(InvalidQuery):
+                tx.keys(ExperimentRecord, [Condition("loss", "eq", 1)])
+
     @pytest.mark.parametrize("descending", [False, True])
     @pytest.mark.parametrize("field", ["created_at", "name", "id", "finished_at", "parent_id"])
     @pytest.mark.parametrize("limit", [1, 3, 100])

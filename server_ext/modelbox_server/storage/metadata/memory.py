@@ -132,6 +132,21 @@ class MemoryTransaction:
         rows = self._tables[kind].matching(clauses(shared, where))
         return of.decode(_paged(shared, rows, page(shared, order, after))[:limit])
 
+    def keys(
+        self,
+        kind: type[Record],
+        where: Sequence[Condition] = (),
+        *,
+        order: Order | None = None,
+        limit: int | None = None,
+        after: Sequence[object] | None = None,
+    ) -> list[tuple[str | int, ...]]:
+        """Return the primary keys of the records for which every condition holds."""
+        of = codec(kind)
+        rows = self._tables[kind].matching(clauses(of, where))
+        found = _paged(of, rows, page(of, order, after))[:limit]
+        return cast("list[tuple[str | int, ...]]", [of.key(row) for row in found])
+
     def documents(
         self, object_ids: Sequence[str], keys: Sequence[str] | None = None, *, without: Sequence[str] = ()
     ) -> list[dict[str, Json]]:

@@ -1,16 +1,16 @@
 """Metadata in a SQL database: everything that engines have in common.
 
-A backend is a :class:`SqlDialect` with the differences and a function or class that makes the engine; :mod:`.sqlite` is the pattern.
+A backend is a :class:`~modelbox_server.storage.metadata.dialect.SqlDialect` with the differences, and a function or class that makes the
+engine; :mod:`.sqlite` is the pattern.
 
 Thread safety: a store may be used from any thread; one thread at a time writes, so that threads of a process queue fairly here rather than
 poll for each other's lock in the database. Forks are safe: see :mod:`modelbox_server.storage.forks`.
 """
 
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
 
 import sqlalchemy as sa
@@ -24,14 +24,15 @@ from modelbox_server.storage.forks import ForkGuard
 from modelbox_server.storage.interfaces import Condition, Order
 from modelbox_server.storage.metadata.conditions import clauses, page
 from modelbox_server.storage.metadata.conflicts import already_there, read_only
+from modelbox_server.storage.metadata.dialect import SqlDialect
 from modelbox_server.storage.metadata.documents import made_anew, stored
-from modelbox_server.storage.metadata.statements import Column, Test, condition, paged
+from modelbox_server.storage.metadata.statements import Test, condition, paged
 from modelbox_server.storage.metadata.tables import SQL_TABLES
 from modelbox_server.storage.migrations.runner import APPLIED, Migrations
 from modelbox_server.storage.migrations.steps import METADATA_STEPS
 from modelbox_server.storage.rows import Cell, RowCodec, codec, document_from_text
 
-__all__ = ["WAIT_S", "WRITES", "SqlDialect", "SqlMetadataStore", "SqlTransaction"]
+__all__ = ["WAIT_S", "WRITES", "SqlMetadataStore", "SqlTransaction"]
 
 R = TypeVar("R", bound=Record)
 Values: TypeAlias = Mapping[str, Cell] | Sequence[Mapping[str, Cell]]
@@ -43,39 +44,6 @@ WAIT_S = "modelbox_wait_s"
 """Execution option of a connection: how long its transaction waits for the locks of others."""
 
 _CHECK_WAIT_S = 2.0
-
-
-class SqlDialect(ABC):
-    """The ways of one engine."""
-
-    name: str
-    """Name of the backend in settings."""
-
-    undoes_failed_statements = False
-    """Whether a statement that violates a constraint undoes itself and leaves the transaction as it was."""
-
-    @abstractmethod
-    def upsert(self, table: sa.Table) -> sa.Insert:
-        """Return the statement that adds a row, or replaces the one with the same primary key."""
-
-    @abstractmethod
-    def document(self, key: Column, value: Column) -> sa.ColumnElement[str]:
-        """Return the aggregate that makes one JSON object of many keys and values, which are JSON already."""
-
-    @cached_property
-    def documents(self) -> sa.Select[Any]:
-        """The statement that gives each object with its metadata as one document."""
-        table = SQL_TABLES[MetadataEntry]
-        columns: list[sa.ColumnElement[Any]] = [table.c.object_id, self.document(table.c.key, table.c.value)]
-        return sa.select(*columns).group_by(table.c.object_id)
-
-    @abstractmethod
-    def translated(self, error: DBAPIError) -> ModelBoxError:
-        """Return an error of the driver as one of ours; told apart by its code, never by its text."""
-
-    def is_in(self, column: Column, values: tuple[Cell, ...]) -> Test:
-        """Return the condition that `column` is one of `values`, of which there may be very many."""
-        return column.in_(values)
 
 
 class SqlMetadataStore:
@@ -256,6 +224,21 @@ class SqlTransaction:
         statement = _all(kind).where(*self._tests(kind, where))
         statement = paged(statement, table, page(shared, order, after))
         return of.decode(self._rows(statement if limit is None else statement.limit(limit)))
+
+    def keys(
+        self,
+        kind: type[Record],
+        where: Sequence[Condition] = (),
+        *,
+        order: Order | None = None,
+        limit: int | None = None,
+        after: Sequence[object] | None = None,
+    ) -> list[tuple[str | int, ...]]:
+        """Return the primary keys of the records for which every condition holds."""
+        table = SQL_TABLES[kind]
+        columns: list[sa.ColumnElement[Any]] = [table.c[field] for field in kind.KEY]
+        statement = paged(sa.select(*columns).where(*self._tests(kind, where)), table, page(codec(kind), order, after))
+        return cast("list[tuple[str | int, ...]]", [tuple(row) for row in self._rows(statement.limit(limit))])
 
     def documents(
         self, object_ids: Sequence[str], keys: Sequence[str] | None = None, *, without: Sequence[str] = ()

@@ -21,7 +21,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from modelbox.errors import ModelBoxError, StorageError, StorageFull, StorageUnavailable
 from modelbox_server.storage.journal_mode import journal_mode
-from modelbox_server.storage.metadata.sql import WAIT_S, WRITES, SqlDialect, SqlMetadataStore
+from modelbox_server.storage.metadata.dialect import SqlDialect
+from modelbox_server.storage.metadata.sql import WAIT_S, WRITES, SqlMetadataStore
 from modelbox_server.storage.metadata.statements import Column, Test
 from modelbox_server.storage.rows import Cell
 
