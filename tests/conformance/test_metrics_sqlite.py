@@ -106,6 +106,7 @@ class TestOverviewsInTheFile:
         assert store.summary_columns([OTHER, RUN]) == SummaryColumns(
             row=[1], key=["loss"], count=[1], last_step=[0], last=[5.0], min=[5.0], max=[5.0], mean=[5.0]
         )
+        assert sql(path, "SELECT object_id FROM overviews") == [(RUN,)]
         store.close()
 
 

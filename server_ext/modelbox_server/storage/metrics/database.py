@@ -21,8 +21,11 @@ from modelbox_server.storage.forks import ForkGuard
 from modelbox_server.storage.journal_mode import journal_mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import TypeAlias
+
+    Step: TypeAlias = Sequence[str | Callable[[sqlite3.Connection], None]]
 
 __all__ = ["Database"]
 
@@ -46,12 +49,13 @@ class Database:
     path
         The file; it is made with its folder, readable for the owner only.
     steps
-        Statements of each schema step, in order. A step is never changed once it was released.
+        Statements of each schema step, in order, and functions where statements are not enough. A step is never changed once it was
+        released.
     application_id
         Marks the file as ours; a file that carries another mark is refused.
     """
 
-    def __init__(self, path: Path, steps: Sequence[Sequence[str]], application_id: int) -> None:
+    def __init__(self, path: Path, steps: Sequence[Step], application_id: int) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
@@ -130,7 +134,7 @@ class Database:
 
     # --- schema --------------------------------------------------------------------------------------------------------------------------
 
-    def _prepare(self, steps: Sequence[Sequence[str]], application_id: int) -> None:
+    def _prepare(self, steps: Sequence[Step], application_id: int) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its log files the mode of the database, so making that first is enough for all.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -149,7 +153,7 @@ class Database:
         if mark != application_id and (mark or tables):
             raise StorageError(f"{self._path.name} is a database of another program: give the metrics store a file of its own.")
 
-    def _migrate(self, connection: sqlite3.Connection, steps: Sequence[Sequence[str]], application_id: int) -> None:
+    def _migrate(self, connection: sqlite3.Connection, steps: Sequence[Step], application_id: int) -> None:
         while (version := _version(connection)) != len(steps):
             if version > len(steps):
                 raise SchemaTooNew(
@@ -160,7 +164,10 @@ class Database:
                 # Another process may have taken the step while this one waited for the lock.
                 if _version(connection) == version:
                     for statement in steps[version]:
-                        connection.execute(statement)
+                        if isinstance(statement, str):
+                            connection.execute(statement)
+                        else:
+                            statement(connection)
                     connection.execute(f"PRAGMA user_version = {version + 1}")
                     connection.execute(f"PRAGMA application_id = {application_id}")
                 connection.execute("COMMIT")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["SCHEMA", "overview_columns", "renew_overviews"]
+__all__ = ["SCHEMA", "make_missing_overviews", "overview_columns", "renew_overviews"]
 
 SCHEMA = """
 CREATE TABLE overviews (
@@ -35,6 +35,7 @@ CREATE TABLE overviews (
 _MAX_SERIES = 1000
 """An object with more series has no overview: making it anew with every batch would take longer than it ever saves."""
 
+_AT_ONCE = 500
 _KINDS = list(ValueKind)
 _FLOAT, _TEXT = _KINDS.index(ValueKind.FLOAT), _KINDS.index(ValueKind.TEXT)
 _NUMBERS = np.dtype(
@@ -65,6 +66,14 @@ def renew_overviews(connection: sqlite3.Connection, object_ids: Iterable[str]) -
     connection.execute("DELETE FROM overviews WHERE object_id IN (SELECT value FROM json_each(?))", (ids,))
     made = ((object_id, *overview) for object_id, overview, width in _made(connection, ids) if width <= _MAX_SERIES)
     connection.executemany("INSERT INTO overviews VALUES (?, ?, ?, ?)", made)
+
+
+def make_missing_overviews(connection: sqlite3.Connection) -> None:
+    """Make the overviews of the objects that have none; for files whose series are older than overviews."""
+    rows = connection.execute("SELECT DISTINCT object_id FROM series WHERE object_id NOT IN (SELECT object_id FROM overviews)")
+    missing = [object_id for (object_id,) in rows]
+    for begin in range(0, len(missing), _AT_ONCE):
+        renew_overviews(connection, missing[begin : begin + _AT_ONCE])
 
 
 def overview_columns(connection: sqlite3.Connection, object_ids: Sequence[str]) -> SummaryColumns:

@@ -25,7 +25,7 @@ from modelbox_server.storage.metrics.columns import Points, grouped
 from modelbox_server.storage.metrics.database import Database
 from modelbox_server.storage.metrics.ledger import repeated
 from modelbox_server.storage.metrics.overviews import SCHEMA as OVERVIEWS
-from modelbox_server.storage.metrics.overviews import overview_columns, renew_overviews
+from modelbox_server.storage.metrics.overviews import make_missing_overviews, overview_columns, renew_overviews
 from modelbox_server.storage.metrics.totals import Totals
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ _STEPS = (
         "DROP TABLE chunks_of_step_1",
     ),
     (OVERVIEWS,),
+    (make_missing_overviews,),
 )
 _TOTALS = "points, first_step, last_step, last_clock_us, last, numbers, low, high, mean"
 _KINDS = list(ValueKind)
