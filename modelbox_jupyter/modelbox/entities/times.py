@@ -20,4 +20,4 @@ def to_us(moment: datetime) -> int:
 
 def from_us(moment_us: int) -> datetime:
     """Return the aware UTC datetime of so many microseconds since 1970-01-01."""
-    return EPOCH + timedelta(microseconds=moment_us)
+    return EPOCH + timedelta(0, 0, moment_us)  # by name it takes twice as long, and a table of runs has thousands
