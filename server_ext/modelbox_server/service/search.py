@@ -10,9 +10,11 @@ same answers.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, cast
+
+from msgspec.structs import replace
 
 from modelbox.entities.names import checked_name, checked_namespace
 from modelbox.entities.records import ExperimentRecord, Json, MetadataEntry
