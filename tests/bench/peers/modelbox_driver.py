@@ -31,7 +31,7 @@ class ModelBoxDriver(Driver):
 
     def start(self, name: str, params: dict[str, float | str]) -> str:
         self.run = self.box.start(name, params=params)
-        return self.run.id
+        return self.run.record.id  # `run.id` waits until the store knows the run, which nobody who logs has to
 
     def settle(self) -> None:
         self.box.flush()  # start() returns before the store is opened, where the others have opened theirs
