@@ -206,6 +206,10 @@ class TestArrow:
         with pytest.raises(TooLarge, match="more than 6 points"):
             blocks_from_arrow(blocks_to_arrow([float_block()]), max_points=6)
 
+    def test_an_answer_has_as_many_points_as_were_asked_for(self) -> None:
+        sent = blocks_to_arrow([float_block()] * 3)
+        assert len(blocks_from_arrow(sent, max_points=None)) == 3
+
     def test_columns_of_different_length_are_not_written(self) -> None:
         with pytest.raises(InvalidRequest, match="7 steps, 2 wall clocks and 2 values"):
             blocks_to_arrow([float_block([1.0, 2.0])])

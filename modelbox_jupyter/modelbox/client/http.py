@@ -136,7 +136,7 @@ class HttpTransport:
         headers = {"Accept": ARROW_STREAM, "Content-Type": _JSON}
         query = msgspec.structs.replace(query, list_views=True)
         with self._exchange("POST", _target(routes.READ_METRICS, None, None), wire_json.encode(query), headers) as response:
-            return blocks_from_arrow(_all_of(response))
+            return blocks_from_arrow(_all_of(response), max_points=None)
 
     def upload(self, object_id: str, query: ArtifactUploadQuery, content: Content) -> ArtifactRecord:
         """Store the rest of `content` as an artifact of the object, without ever holding it in memory.

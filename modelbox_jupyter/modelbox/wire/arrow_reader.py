@@ -47,8 +47,15 @@ _LIST_VIEW = {25: 4, 26: 8}
 _INT, _FLOAT, _TIMESTAMP = 2, 3, 10
 
 
-def blocks_from_arrow(data: Buffer, *, max_points: int = MAX_ARROW_POINTS) -> list[SeriesBlock]:
+def blocks_from_arrow(data: Buffer, *, max_points: int | None = MAX_ARROW_POINTS) -> list[SeriesBlock]:
     """Return the blocks of an Arrow IPC stream.
+
+    Parameters
+    ----------
+    data
+        The stream.
+    max_points
+        Bound for what a stranger sent; ``None`` for an answer, which has as many points as were asked for.
 
     Raises
     ------
@@ -60,14 +67,14 @@ def blocks_from_arrow(data: Buffer, *, max_points: int = MAX_ARROW_POINTS) -> li
         It has more than `max_points` points.
     """
     blocks: list[SeriesBlock] = []
-    left = max_points
+    points = 0
     try:
         messages = _messages(memoryview(data).cast("B"))
         columns = _columns(next(messages, None))
         for message, body in messages:
             added = _blocks(_Batch(message, body), columns)
-            left -= sum(map(len, added))
-            if left < 0:
+            points += sum(map(len, added))
+            if max_points is not None and points > max_points:
                 raise TooLarge(
                     f"The batch has more than {max_points:,} points: send it in parts.", field="body", limit=f"{max_points} points"
                 )
