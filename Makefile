@@ -47,7 +47,7 @@ check: $(STAMPS)/python $(STAMPS)/node ## Run the linters and type checkers, and
 	$(SAY) "Checking TypeScript: tsc, vitest"
 	@cd labextension && jlpm check && jlpm test
 
-pytest: $(STAMPS)/python $(STAMPS)/browser
+pytest: $(STAMPS)/python $(STAMPS)/browser $(STAMPS)/engines
 	$(SAY) "Running the tests"
 	@python -m pytest $(ARGS)
 
@@ -99,12 +99,15 @@ $(STAMPS)/venv:
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	@mkdir -p $(STAMPS) && touch $@
 
-.PHONY: apt-venv apt-browser node-version
+.PHONY: apt-venv apt-browser apt-engines node-version
 apt-venv:
 	$(call apt,python3-venv,A virtual environment)
 
 apt-browser:
 	$(call apt,chromium fonts-dejavu-core,The browser tests)
+
+apt-engines:
+	$(call apt,postgresql mariadb-server haproxy nginx-light prometheus,The tests of storage engines)
 
 node-version:
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' \
@@ -130,4 +133,11 @@ $(STAMPS)/node: $(STAMPS)/python labextension/package.json labextension/yarn.loc
 $(STAMPS)/browser: $(STAMPS)/venv
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
 		printf '\n==> %s\n' "Installing Chromium for the browser tests"; $(MAKE) apt-browser; }
+	@touch $@
+
+# PostgreSQL and MariaDB, the load balancers of the deployment examples, and promtool, for which the tests look in these folders.
+$(STAMPS)/engines: $(STAMPS)/venv
+	@PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; \
+	for program in initdb mariadbd haproxy nginx promtool; do command -v $$program >/dev/null || missing=yes; done; \
+	[ -z "$${missing:-}" ] || { printf '\n==> %s\n' "Installing PostgreSQL, MariaDB, HAProxy, nginx and Prometheus for the tests"; $(MAKE) apt-engines; }
 	@touch $@
