@@ -4,11 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import modelbox
+from modelbox import errors
 from modelbox.cli import doctor
-from modelbox.cli.main import main
+from modelbox.cli.commands import COMMANDS, Entry
+from modelbox.cli.exits import EXIT_CODES
+from modelbox.cli.groups import CommandGroup
+from modelbox.cli.main import main, program
 from modelbox.testing.fixtures import clean_modelbox_environment
 
 __all__ = ["clean_modelbox_environment"]
@@ -38,22 +43,46 @@ def test_an_error_is_one_line_and_a_code(address: str, code: int, capsys: pytest
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["--version"])
-    assert ended.value.code == 0
+    assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"modelbox {modelbox.__version__}\n"
     assert main([]) == 0
     assert "doctor" in capsys.readouterr().out
 
 
-def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["sttus"])
-    assert ended.value.code == 2
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["sttus"], "There is no command 'sttus'. Did you mean 'status'?"),
+        (["experiments"], "There is no command 'experiments'. Did you mean 'modelbox client experiments'?"),
+        (["server", "xyz"], "There is no command 'xyz'. There is: init-config, "),
+        (["status", "--adress", "x"], "No such option '--adress'."),
+    ],
+)
+def test_an_unknown_word_is_a_usage_error_with_a_suggestion(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(f"modelbox: {sentence}")
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.words)
+def test_the_list_of_commands_says_what_their_help_pages_say(entry: Entry) -> None:
+    context = click.Context(program)
+    command: click.Command = program
+    for word in entry.words.split():
+        assert isinstance(command, CommandGroup)
+        found = command.get_command(context, word)
+        assert found is not None
+        command = found
+    assert command.name == entry.name
+    assert " ".join((command.help or "").partition("\n\n")[0].split()) == entry.summary
+
+
+def test_exit_codes_of_errors_stand_in_the_table() -> None:
+    classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.ModelBoxError)]
+    assert {cls.exit_code for cls in classes} == EXIT_CODES.keys() - {0, 130, 141}
 
 
 def test_doctor_reports_every_finding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("modelbox.cli.main.diagnose", lambda: [doctor.Finding(True, "fine"), doctor.Finding(False, "broken")])
+    monkeypatch.setattr("modelbox.cli.doctor.diagnose", lambda: [doctor.Finding(True, "fine"), doctor.Finding(False, "broken")])
     assert main(["doctor"]) == 1
     assert capsys.readouterr().out == "ok   fine\nBAD  broken\n"
 

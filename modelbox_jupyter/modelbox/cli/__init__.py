@@ -1,1 +1,1 @@
-"""."""
+"""The ``modelbox`` command."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["Finding", "diagnose"]
+import click
+
+__all__ = ["Finding", "diagnose", "doctor"]
 
 _DISTRIBUTION = "modelbox-jupyter"
 _VERSIONS_OF = ("jupyter-server", "jupyterlab", "pandas", "altair", "anywidget")
@@ -20,6 +22,19 @@ class Finding:
 
     good: bool
     text: str
+
+
+@click.command()
+@click.pass_context
+def doctor(context: click.Context) -> None:
+    """Check this installation.
+
+    The exit code is 1 when something is bad.
+    """
+    findings = diagnose()
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.good else 'BAD '} {finding.text}")
+    context.exit(0 if all(finding.good for finding in findings) else 1)
 
 
 def diagnose() -> list[Finding]:

@@ -1,91 +1,86 @@
 """The ``modelbox`` command: experiments from a shell, where they go, whether the installation is sound, and a server of your own.
 
-Errors are one sentence on stderr, or a list of what is wrong with a file; the exit code is that of the error's class (see
-:mod:`modelbox.errors`).
+Errors are one sentence on stderr, or a list of what is wrong with a file; the exit codes stand in :mod:`modelbox.cli.exits`. The commands
+are listed in :mod:`modelbox.cli.commands`.
 """
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
-from modelbox.cli.doctor import diagnose
-from modelbox.cli.server import add_server, run_server
-from modelbox.cli.sync import add_sync, run_sync
+import click
+
+from modelbox.cli.exits import EXIT_CODES, INTERRUPTED, READER_LEFT
+from modelbox.cli.groups import CommandGroup
+from modelbox.cli.literals import literal
 from modelbox.errors import ModelBoxError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["main", "program"]
 
-# Commands of the client that stand here as well.
-_SHORT = {"query": "list the experiments for which a query holds", "sql": "print what an SQL statement selects; it can only read"}
+
+def _print_version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    del parameter
+    if wanted and not context.resilient_parsing:
+        # Reading the metadata of the installation takes longer than all the rest.
+        from modelbox import __version__
+
+        click.echo(f"modelbox {__version__}")
+        context.exit()
+
+
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+
+
+@click.group("modelbox", cls=CommandGroup, epilog=_EPILOG, invoke_without_command=True)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version and exit.")
+@click.pass_context
+def program(context: click.Context) -> None:
+    """Log, query and compare machine-learning experiments."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if words[:1] == ["client"] or set(words[:1]) & _SHORT.keys():
-            # Click is not loaded for the others.
-            from modelbox.cli.client.command import run_client
-
-            return run_client(words[1:] if words[0] == "client" else words)
-        options = _parser().parse_args(words)
-        match options.command:
-            case "status":
-                return _status(options.address)
-            case "doctor":
-                return _doctor()
-            case "sync":
-                return run_sync(options)
-            case "server":
-                return run_server(options)
-            case _:
-                _parser().print_help()
-                return 0
+        with program.make_context("modelbox", words) as context:
+            program.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as error:
+        return _refuse(error)
     except ModelBoxError as error:
-        sys.stderr.write(f"modelbox: {error.detail}\n")
+        _say(error.detail)
         return error.exit_code
-
-
-def _parser() -> argparse.ArgumentParser:
-    from modelbox import __version__
-
-    parser = argparse.ArgumentParser(prog="modelbox", description="Log, query and compare machine-learning experiments.")
-    parser.add_argument("--version", action="version", version=f"modelbox {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    status = commands.add_parser("status", help="which store is used, and why")
-    status.add_argument("--address", help="host:8085, a URL, or the folder of a local store; searched for when left out")
-    commands.add_parser("doctor", help="check this installation")
-    add_sync(commands)
-    add_server(commands)
-    for name, what in _SHORT.items():
-        commands.add_parser(name, help=what)
-    commands.add_parser("client", help="log, list, query and compare experiments from a shell")
-    return parser
-
-
-def _status(address: str | None) -> int:
-    # Opening a store loads SQLAlchemy: not for --help.
-    from modelbox.client.connection import ModelBox
-
-    with ModelBox(address) as box:
-        info = box.info()
-        running = len(box.experiments(status="running", limit=1000))
-    storage = f"metadata {info.metadata_storage}, metrics {info.metrics_storage}, artifacts {info.artifact_storage}"
-    lines = [f"store    {box.where}", f"version  {info.version}", f"storage  {storage}", f"user     {info.user}", f"running  {running}"]
-    sys.stdout.write("\n".join(lines) + "\n")
+    except (click.Abort, EOFError, KeyboardInterrupt):
+        sys.stderr.write("\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # What is still in the buffer must not fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_LEFT
     return 0
 
 
-def _doctor() -> int:
-    findings = diagnose()
-    for finding in findings:
-        sys.stdout.write(f"{'ok  ' if finding.good else 'BAD '} {finding.text}\n")
-    return 0 if all(finding.good for finding in findings) else 1
+def _refuse(error: click.ClickException) -> int:
+    _say(error.format_message())
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        sys.stderr.write(f"{context.get_usage()}\nTry '{context.command_path} --help'.\n")
+    return error.exit_code
+
+
+def _say(message: str) -> None:
+    # A message may quote a name that somebody else chose.
+    lines = [literal(line) for line in message.splitlines()]
+    sys.stderr.write("\n".join([f"modelbox: {lines[0]}", *lines[1:]]) + "\n")
 
 
 if __name__ == "__main__":

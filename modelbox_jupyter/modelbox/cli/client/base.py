@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
 from modelbox.cli.client.output import Printer
+from modelbox.cli.groups import CommandGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from modelbox.client.connection import ModelBox
     from modelbox.client.tracked import TrackedObject
 
-__all__ = ["Session", "example", "formats", "pass_session"]
+__all__ = ["ADDRESS_HELP", "Session", "client", "example", "formats", "with_session"]
+
+ADDRESS_HELP = "host:8085, a URL, or the folder of a local store; searched for when left out (MODELBOX_API_ADDR)."
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +30,7 @@ R = TypeVar("R")
 class Session:
     """One call of the command."""
 
-    address: str | None
+    address: str | None = None
 
     @cached_property
     def box(self) -> ModelBox:
@@ -44,8 +47,33 @@ class Session:
         return TrackedObject(self.box.session, object_id)
 
 
-pass_session = click.make_pass_decorator(Session)
-pass_session.__doc__ = "Give a command the session as its first argument."
+def _keep_address(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    del parameter
+    if value is not None:
+        context.ensure_object(Session).address = value
+
+
+_address = click.option(
+    "--address",
+    expose_value=False,
+    callback=_keep_address,
+    metavar="ADDRESS",
+    help=ADDRESS_HELP,
+)
+
+
+def with_session(function: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+    """Give a command ``--address``, and the session as its first argument."""
+    return _address(click.make_pass_decorator(Session, ensure=True)(function))
+
+
+@click.group("client", cls=CommandGroup, words="client")
+@_address
+def client() -> None:
+    """Log, list and compare experiments from a shell.
+
+    The token of a server is taken from MODELBOX_API_TOKEN. With --json or --csv, results are for programs.
+    """
 
 
 def formats(function: Callable[P, R]) -> Callable[P, R]:

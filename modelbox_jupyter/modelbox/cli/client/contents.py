@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import click
 import msgspec
 
-from modelbox.cli.client.base import Session, example, formats, pass_session
+from modelbox.cli.client.base import Session, example, formats, with_session
 from modelbox.entities.times import from_us
 from modelbox.entities.values import json_from_wire
 from modelbox.errors import NotFound, ServerUnreachable, StorageUnavailable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from modelbox.client.artifacts import Artifact
     from modelbox.entities.records import ChangeEvent, Json
 
-__all__ = ["artifacts", "cluster_members", "events", "metrics", "query", "sql", "watch"]
+__all__ = ["cluster_members", "download", "events", "list_artifacts", "metrics", "query", "sql", "track", "upload", "watch"]
 
 _ARTIFACT = ("artifact_id", "name", "storage", "file_type", "size_bytes", "checksum", "uri")
 _WATCH_EVERY_S = 0.5
@@ -32,49 +32,44 @@ def _artifact_row(artifact: Artifact) -> tuple[Json, ...]:
     return record.id, record.name, str(record.storage), str(record.file_type), record.size_bytes, record.sha256 or record.md5, record.uri
 
 
-@click.group()
-def artifacts() -> None:
-    """Upload, track, list and download files of objects."""
-
-
-@artifacts.command("upload", epilog=example("artifacts upload --parent-id ID --path model.pt"))
+@click.command("upload", epilog=example("artifacts upload --parent-id ID --path model.pt"))
 @click.option("--parent-id", required=True, help="The experiment, checkpoint, model or version that it belongs to.")
 @click.option("--path", required=True, type=click.Path(exists=True), help="The file, or a folder.")
 @click.option("--type", "file_type", default="undefined", help="model, checkpoint, text, image, audio or video.")
 @formats
-@pass_session
+@with_session
 def upload(session: Session, printer: Printer, parent_id: str, path: str, file_type: str) -> None:
     """Upload a file, or a folder with all below it; each is stored whole and verified, or not at all."""
     made = session.object(parent_id).upload_artifact([path], recursive=Path(path).is_dir(), file_type=file_type)
     printer.rows(_ARTIFACT, map(_artifact_row, made))
 
 
-@artifacts.command("track", epilog=example("artifacts track --parent-id ID --path s3://bucket/model.pt"))
+@click.command("track", epilog=example("artifacts track --parent-id ID --path s3://bucket/model.pt"))
 @click.option("--parent-id", required=True, help="The experiment, checkpoint, model or version that it belongs to.")
 @click.option("--path", required=True, help="Where the file is, or a URI.")
 @click.option("--type", "file_type", default="undefined", help="model, checkpoint, text, image, audio or video.")
 @formats
-@pass_session
+@with_session
 def track(session: Session, printer: Printer, parent_id: str, path: str, file_type: str) -> None:
     """Keep a reference to a file that stays where it is."""
     printer.rows(_ARTIFACT, map(_artifact_row, session.object(parent_id).track_artifacts(path, file_type=file_type)))
 
 
-@artifacts.command("list", epilog=example("artifacts list --parent-id ID"))
+@click.command("list", epilog=example("artifacts list --parent-id ID"))
 @click.option("--parent-id", required=True, help="The object.")
 @formats
-@pass_session
+@with_session
 def list_artifacts(session: Session, printer: Printer, parent_id: str) -> None:
     """List the files of an object by name."""
     printer.rows(_ARTIFACT, map(_artifact_row, session.object(parent_id).artifacts), empty="The object has no files.")
 
 
-@artifacts.command("download", epilog=example("artifacts download --parent-id ID --name model.pt --path copy.pt"))
+@click.command("download", epilog=example("artifacts download --parent-id ID --name model.pt --path copy.pt"))
 @click.option("--parent-id", required=True, help="The object that it belongs to.")
 @click.option("--name", required=True, help="Its name or id; that of a folder brings all below it.")
 @click.option("--path", type=click.Path(), help="Where to; the current folder when left out.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
-@pass_session
+@with_session
 def download(session: Session, parent_id: str, name: str, path: str | None, *, overwrite: bool) -> None:
     """Download a file, verified; nothing is left of one that arrives damaged."""
     click.echo(session.object(parent_id).download_artifact(name, path, overwrite=overwrite))
@@ -85,7 +80,7 @@ def download(session: Session, parent_id: str, name: str, path: str | None, *, o
 @click.option("--key", "keys", multiple=True, help="Only this metric; may be repeated. A summary of all when left out.")
 @click.option("--max-points", type=click.IntRange(min=4), help="Thin each series to about so many points, keeping minima and maxima.")
 @formats
-@pass_session
+@with_session
 def metrics(session: Session, printer: Printer, object_id: str, keys: Sequence[str], max_points: int | None) -> None:
     """Show a summary of the metrics of an object, or with --key every point."""
     if keys:
@@ -108,7 +103,7 @@ def _points(session: Session, object_id: str, keys: Sequence[str], max_points: i
 @click.command(epilog=example("events ID"))
 @click.argument("object_id")
 @formats
-@pass_session
+@with_session
 def events(session: Session, printer: Printer, object_id: str) -> None:
     """List what trainers and other systems said happened, oldest first."""
     found = session.object(object_id).events()
@@ -121,7 +116,7 @@ def events(session: Session, printer: Printer, object_id: str) -> None:
 @click.option("--since-start/--from-now", default=False, help="Begin with everything that ever happened, or with what happens from now on.")
 @click.option("--limit", type=click.IntRange(min=1), help="End after so many.")
 @formats
-@pass_session
+@with_session
 def watch(session: Session, printer: Printer, namespace: str | None, limit: int | None, *, since_start: bool) -> None:
     """Print changes as they happen, a line each, until Ctrl-C."""
     box = session.box
@@ -148,7 +143,7 @@ def _change(event: ChangeEvent) -> dict[str, Json]:
 
 @click.command("cluster-members", epilog=example("cluster-members"))
 @formats
-@pass_session
+@with_session
 def cluster_members(session: Session, printer: Printer) -> None:
     """List the servers that share one store."""
     info = session.box.info()
@@ -158,9 +153,12 @@ def cluster_members(session: Session, printer: Printer) -> None:
 @click.command(epilog=example('query "params.lr < 0.01 and metrics.accuracy.max > 0.9 order by created limit 10"'))
 @click.argument("text")
 @formats
-@pass_session
+@with_session
 def query(session: Session, printer: Printer, text: str) -> None:
-    """Ask for experiments in the query language and print what tells them apart."""
+    """List the experiments for which a query holds.
+
+    The columns are what tells the experiments apart, or what the query shows.
+    """
     from modelbox.frames import experiments
 
     frame = experiments(text, connection=session.box)
@@ -173,7 +171,7 @@ def query(session: Session, printer: Printer, text: str) -> None:
 @click.command(epilog=example('sql "select name, status from experiments order by created_at desc limit 5"'))
 @click.argument("statement")
 @formats
-@pass_session
+@with_session
 def sql(session: Session, printer: Printer, statement: str) -> None:
     """Print what an SQL statement selects from the views; it can only read."""
     columns = session.box.sql(statement).columns

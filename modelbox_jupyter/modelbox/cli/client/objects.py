@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelbox.cli.client.base import Session, example, formats, pass_session
+from modelbox.cli.client.base import Session, example, formats, with_session
 from modelbox.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from modelbox.cli.client.output import Printer
     from modelbox.client.experiment import Experiment
 
-__all__ = ["checkpoints", "experiments", "models", "versions"]
+__all__ = [
+    "compare_experiments",
+    "create_checkpoint",
+    "create_experiment",
+    "create_model",
+    "delete_experiment",
+    "list_checkpoints",
+    "list_experiments",
+    "list_models",
+    "show_experiment",
+    "versions",
+]
 
 _EXPERIMENT = ("experiment_id", "name", "namespace", "status", "owner", "framework", "created_at")
 
@@ -25,31 +36,26 @@ def _experiment_row(experiment: Experiment) -> tuple[Any, ...]:
     return record.id, record.name, record.namespace, str(record.status), record.owner, record.framework, record.created_at
 
 
-@click.group()
-def experiments() -> None:
-    """Create, list, show, compare and delete experiments."""
-
-
-@experiments.command("create", epilog=example("experiments create --name demo --namespace team/vision"))
+@click.command("create", epilog=example("experiments create --name demo --namespace team/vision"))
 @click.option("--name", required=True, help="Its name; the same name in a namespace always means the same experiment.")
 @click.option("--namespace", default="", help="Where it belongs; default when left out.")
 @click.option("--owner", default="", help="Whose it is; you when left out.")
 @click.option("--framework", default="", help="What it is trained with.")
 @click.option("--external-id", default="", help="Its id in another system.")
 @formats
-@pass_session
+@with_session
 def create_experiment(session: Session, printer: Printer, name: str, namespace: str, owner: str, framework: str, external_id: str) -> None:
     """Create an experiment, or find the one that the name means."""
     experiment = session.box.new_experiment(name, owner=owner, namespace=namespace, framework=framework, external_id=external_id)
     printer.rows(_EXPERIMENT, [_experiment_row(experiment)])
 
 
-@experiments.command("list", epilog=example('experiments list --query "metrics.loss.min < 0.1"'))
+@click.command("list", epilog=example('experiments list --query "metrics.loss.min < 0.1"'))
 @click.option("--namespace", help="Only those in this namespace or below it.")
 @click.option("--query", "q", help="Only those that the query finds, in its order.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many.")
 @formats
-@pass_session
+@with_session
 def list_experiments(session: Session, printer: Printer, namespace: str | None, q: str | None, limit: int) -> None:
     """List experiments, newest first."""
     filters = {} if q is None else {"q": q}
@@ -58,10 +64,10 @@ def list_experiments(session: Session, printer: Printer, namespace: str | None, 
     )
 
 
-@experiments.command("show", epilog=example("experiments show e71a25a8d3d481463c281f083f5e2671ea2896bc"))
+@click.command("show", epilog=example("experiments show e71a25a8d3d481463c281f083f5e2671ea2896bc"))
 @click.argument("experiment_id")
 @formats
-@pass_session
+@with_session
 def show_experiment(session: Session, printer: Printer, experiment_id: str) -> None:
     """Show an experiment with its metadata and the last values of its metrics."""
     experiment = session.box.experiment(experiment_id)
@@ -69,11 +75,11 @@ def show_experiment(session: Session, printer: Printer, experiment_id: str) -> N
     printer.row({**dict(zip(_EXPERIMENT, _experiment_row(experiment), strict=True)), **experiment.metadata(), **metrics})
 
 
-@experiments.command("compare", epilog=example("experiments compare ID ID --all"))
+@click.command("compare", epilog=example("experiments compare ID ID --all"))
 @click.argument("experiment_ids", nargs=-1, required=True)
 @click.option("--all", "everything", is_flag=True, help="Also what is the same in all.")
 @formats
-@pass_session
+@with_session
 def compare_experiments(session: Session, printer: Printer, experiment_ids: Sequence[str], *, everything: bool) -> None:
     """Put experiments side by side: parameters, tags and metrics that differ."""
     if len(experiment_ids) < 2:
@@ -97,10 +103,10 @@ def compare_experiments(session: Session, printer: Printer, experiment_ids: Sequ
     )
 
 
-@experiments.command("delete", epilog=example("experiments delete ID --yes"))
+@click.command("delete", epilog=example("experiments delete ID --yes"))
 @click.argument("experiment_id")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@pass_session
+@with_session
 def delete_experiment(session: Session, experiment_id: str, *, yes: bool) -> None:
     """Delete an experiment with everything that hangs on it."""
     experiment = session.box.experiment(experiment_id)
@@ -110,21 +116,16 @@ def delete_experiment(session: Session, experiment_id: str, *, yes: bool) -> Non
     click.echo(f"deleted {experiment.id}")
 
 
-@click.group()
-def checkpoints() -> None:
-    """Create and list the checkpoints of an experiment."""
-
-
 _CHECKPOINT = ("checkpoint_id", "experiment_id", "epoch", "metrics", "files", "created_at")
 
 
-@checkpoints.command("create", epilog=example("checkpoints create --experiment-id ID --epoch 3 --path model.pt --upload"))
+@click.command("create", epilog=example("checkpoints create --experiment-id ID --epoch 3 --path model.pt --upload"))
 @click.option("--experiment-id", required=True, help="The experiment.")
 @click.option("--epoch", type=click.IntRange(min=0), default=0, show_default=True, help="The epoch.")
 @click.option("--path", type=click.Path(exists=True, dir_okay=False), help="A file of it: tracked, or uploaded with --upload.")
 @click.option("--upload", is_flag=True, help="Upload the file instead of keeping a reference to it.")
 @formats
-@pass_session
+@with_session
 def create_checkpoint(session: Session, printer: Printer, experiment_id: str, epoch: int, path: str | None, *, upload: bool) -> None:
     """Create the checkpoint of an epoch, or find it."""
     made = session.box.experiment(experiment_id).new_checkpoint(epoch)
@@ -135,10 +136,10 @@ def create_checkpoint(session: Session, printer: Printer, experiment_id: str, ep
     printer.rows(("checkpoint_id", "checksum"), [(made.id, checksums)])
 
 
-@checkpoints.command("list", epilog=example("checkpoints list --experiment-id ID"))
+@click.command("list", epilog=example("checkpoints list --experiment-id ID"))
 @click.option("--experiment-id", required=True, help="The experiment.")
 @formats
-@pass_session
+@with_session
 def list_checkpoints(session: Session, printer: Printer, experiment_id: str) -> None:
     """List the checkpoints of an experiment by epoch."""
     found = session.box.experiment(experiment_id).checkpoints()
@@ -148,32 +149,27 @@ def list_checkpoints(session: Session, printer: Printer, experiment_id: str) -> 
     printer.rows(_CHECKPOINT, rows, empty="The experiment has no checkpoint.")
 
 
-@click.group()
-def models() -> None:
-    """Create and list models."""
-
-
 _MODEL = ("model_id", "name", "namespace", "owner", "task", "description", "created_at")
 
 
-@models.command("create", epilog=example("models create --name digits --task classification"))
+@click.command("create", epilog=example("models create --name digits --task classification"))
 @click.option("--name", required=True, help="Its name; the same name in a namespace always means the same model.")
 @click.option("--namespace", default="", help="Where it belongs; default when left out.")
 @click.option("--owner", default="", help="Whose it is; you when left out.")
 @click.option("--task", default="", help="What it solves.")
 @click.option("--description", default="", help="What people should know.")
 @formats
-@pass_session
+@with_session
 def create_model(session: Session, printer: Printer, name: str, namespace: str, owner: str, task: str, description: str) -> None:
     """Create a model, or find the one that the name means."""
     model = session.box.new_model(name, owner=owner, namespace=namespace, task=task, description=description)
     printer.rows(_MODEL, [(model.id, model.name, model.namespace, model.owner, model.task, model.description, model.created_at)])
 
 
-@models.command("list", epilog=example("models list --namespace team/vision"))
+@click.command("list", epilog=example("models list --namespace team/vision"))
 @click.option("--namespace", help="Only those in this namespace or below it.")
 @formats
-@pass_session
+@with_session
 def list_models(session: Session, printer: Printer, namespace: str | None) -> None:
     """List models, newest first."""
     found = session.box.models(namespace)
@@ -185,7 +181,7 @@ def list_models(session: Session, printer: Printer, namespace: str | None) -> No
 @click.argument("model")
 @click.option("--namespace", help="Where the model is, when several have its name.")
 @formats
-@pass_session
+@with_session
 def versions(session: Session, printer: Printer, model: str, namespace: str | None) -> None:
     """List the versions of a model, given by its name or id."""
     found = session.box.model(model, namespace=namespace).model_versions()

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from modelbox.cli.literals import literal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from modelbox.entities.records import Json
 
-__all__ = ["Format", "Printer", "literal"]
+__all__ = ["Format", "Printer"]
 
 Format: TypeAlias = Literal["table", "json", "csv"]
 
@@ -69,11 +71,6 @@ class Printer:
             sys.stdout.flush()
         else:
             _write("  ".join(_shown(value) for value in fields.values()))
-
-
-def literal(text: str) -> str:
-    """Return a text on one line, with what a terminal would act on written out."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def _write(text: str) -> None:

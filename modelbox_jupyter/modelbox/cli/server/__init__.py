@@ -1,0 +1,1 @@
+"""``modelbox server``: a server of one's own."""

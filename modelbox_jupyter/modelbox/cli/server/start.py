@@ -1,0 +1,88 @@
+"""``modelbox server start``: serve until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modelbox.cli.server.config import CONFIG_FILE
+from modelbox.errors import ModelBoxError
+from modelbox.settings import servers_folder
+
+if TYPE_CHECKING:
+    from modelbox_server.config.loading import ServerConfig
+    from modelbox_server.standalone import StandaloneServer
+
+__all__ = ["start"]
+
+_RELOADED = frozenset({"allowed_hosts", "shutdown_grace_s"})
+_log = logging.getLogger("modelbox.server")
+
+
+@click.command()
+# With one hyphen too: that is how the documentation of 2022 writes it.
+@click.option("--config-path", "-config-path", metavar="FILE", type=CONFIG_FILE, help="Configuration file.")
+def start(config_path: Path | None) -> None:
+    """Start a server, and serve until Ctrl-C or SIGTERM.
+
+    Without a file, the built-in defaults keep everything in memory.
+    """
+    from modelbox_server.config.loading import load_config
+    from modelbox_server.config.stores import check_storage, configured_services
+    from modelbox_server.standalone import StandaloneServer, serve
+
+    config = load_config(config_path, os.environ)
+    check_storage(config)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("tornado.access").setLevel(logging.WARNING)
+    # Opened now rather than by the first request: what is wrong with a store is said to whoever starts the server.
+    services = configured_services(config)
+    server = StandaloneServer(
+        lambda: services,
+        host=config.listen.host,
+        port=config.listen.port,
+        token=config.text("auth.token") or None,
+        allowed_hosts=config.texts("allowed_hosts"),
+        runtime_folder=servers_folder(),
+        trust_same_user=config.is_on("auth.trust_same_user_loopback"),
+        needs_token=config.text("auth.mode") == "token",
+        grace_s=config.number("shutdown_grace_s"),
+    )
+    try:
+        serve(server, on_start=lambda started: _tell(started, config), on_hangup=lambda running: _reload(running, config_path, config))
+    finally:
+        services.close()
+
+
+def _reload(server: StandaloneServer, config_path: Path | None, before: ServerConfig) -> None:
+    """Read the configuration again; what is wrong with it is told, and the server goes on as it was."""
+    from modelbox_server.config.loading import load_config
+
+    try:
+        config = load_config(config_path, os.environ)
+    except ModelBoxError as error:
+        _log.warning("The configuration was not read again: %s", error.detail)
+        return
+    server.reconfigure(allowed_hosts=config.texts("allowed_hosts"), grace_s=config.number("shutdown_grace_s"))
+    fixed = [path for path, value in config.values.items() if value != before.values[path] and path not in _RELOADED]
+    tail = f" These take effect at the next start: {', '.join(fixed)}." if fixed else ""
+    _log.info("The configuration was read again from %s.%s", config.source, tail)
+
+
+def _tell(server: StandaloneServer, config: ServerConfig) -> None:
+    storage = ", ".join(f"{what} {config.text(f'{what}_storage')}" for what in ("metadata", "metrics", "artifact"))
+    sys.stderr.write(f"ModelBox listens at {server.url} ({config.text('listen_addr')}); {storage}; {config.source}.\n")
+    if config.text("auth.mode") == "token":
+        sys.stderr.write(
+            f"Its token is in {servers_folder() / f'{server.port}.json'}: clients of yours on this machine find it by themselves.\n"
+        )
+    if not config.listen.is_loopback:
+        sys.stderr.write(
+            "Other machines can reach it, and what they send is not encrypted: put TLS in front of it outside of a trusted network.\n"
+        )
+    sys.stderr.flush()
