@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from modelbox_server.service.context import Caller
+from modelbox_server.testing.engines import DatabaseServer, mariadb_server, postgres_server
 from modelbox_server.testing.samples import JumpingClock
 from modelbox_server.wiring import Services, ephemeral_services, local_services
 
-__all__ = ["caller", "services"]
+__all__ = ["caller", "database_server", "services"]
 
 
 @pytest.fixture
@@ -26,3 +27,9 @@ def services(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service
     )
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["postgres", "mariadb"], scope="session")
+def database_server(request: pytest.FixtureRequest) -> DatabaseServer:
+    """PostgreSQL and MariaDB; shared by all tests of the process, so each takes a database of its own."""
+    return postgres_server() if request.param == "postgres" else mariadb_server()
