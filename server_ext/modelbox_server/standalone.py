@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import signal
@@ -27,14 +28,18 @@ from modelbox_server.http.auth import TokenGate
 from modelbox_server.http.exchange import ExchangeHandler
 from modelbox_server.http.face import Face
 from modelbox_server.http.handlers import handler_rules
+from modelbox_server.http.meters import METRICS_PATH, meters_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from modelbox_server.observing.meters import Meters
     from modelbox_server.wiring import Services
 
 __all__ = ["GRACE_S", "StandaloneServer", "make_app", "serve"]
+
+log = logging.getLogger(__name__)
 
 GRACE_S = 10.0
 """How long requests may take to end when a server stops, unless it is told otherwise."""
@@ -68,6 +73,12 @@ class StandaloneServer:
         Who is let in without a token: see :class:`~modelbox_server.http.auth.TokenGate`.
     grace_s
         How long requests that are under way may take to end when the server stops.
+    meters
+        What counts and times the work; fresh ones when left out.
+    meters_address
+        Host and port of the page for Prometheus alone, without a token; ``None`` for none. The port of the API has the page as well.
+    needs_meters
+        Whether it is an error when something else listens there.
     """
 
     def __init__(
@@ -82,14 +93,21 @@ class StandaloneServer:
         trust_same_user: bool = False,
         needs_token: bool = True,
         grace_s: float = GRACE_S,
+        meters: Meters | None = None,
+        meters_address: tuple[str, int] | None = None,
+        needs_meters: bool = True,
     ) -> None:
         self.token = token or secrets.token_urlsafe(32)
         self.port = port
         self._host = host
         self._runtime_folder = runtime_folder
+        self.meters_url = ""
         self._grace_s = grace_s
         self._gate = gate = TokenGate(self.token, allowed_hosts=allowed_hosts, trust_same_user=trust_same_user, needs_token=needs_token)
-        self._face = Face(open_services, gate)
+        self._face = Face(open_services, gate, meters)
+        self._meters_address = meters_address
+        self._needs_meters = needs_meters
+        self._meters_server: HTTPServer | None = None
         self._trusted_user_id = os.getuid() if trust_same_user else None
         self._server: HTTPServer | None = None
         self._stops_accepting: Callable[[], None] | None = None
@@ -99,8 +117,7 @@ class StandaloneServer:
     @property
     def url(self) -> str:
         """Address for callers on this machine."""
-        host = "127.0.0.1" if self._host in _WILDCARDS else self._host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return _url(self._host, self.port)
 
     async def start(self, *, settle: bool = False) -> None:
         """Listen; `settle` as in :meth:`~modelbox_server.http.face.Face.warm_up`, for a process that does nothing else.
@@ -110,10 +127,12 @@ class StandaloneServer:
         ConfigError
             The address cannot be listened on.
         """
+        listener = _listener(self._host, self.port)
         try:
-            listener = _listener(self._host, self.port)
-        except OSError as error:
-            raise ConfigError(f"{self._host}:{self.port} cannot be listened on ({error.strerror}): choose another address.") from error
+            self._serve_meters()
+        except BaseException:
+            listener.close()
+            raise
         self.port = listener.getsockname()[1]
         server = HTTPServer(make_app(self._face), idle_connection_timeout=_IDLE_S)
         self._grpc = GrpcServer(self._face, self._gate)
@@ -124,6 +143,20 @@ class StandaloneServer:
         self._face.warm_up(settle=settle)
         if self._runtime_folder is not None:
             _write_private(self._runtime_path(self._runtime_folder), self._runtime_record())
+
+    def _serve_meters(self) -> None:
+        if self._meters_address is None:
+            return
+        try:
+            listener = _listener(*self._meters_address)
+        except ConfigError as error:
+            if self._needs_meters:
+                raise
+            log.warning("There is no page for Prometheus: %s", error.detail)
+            return
+        self._meters_server = HTTPServer(meters_app(self._face))
+        self._meters_server.add_socket(listener)
+        self.meters_url = f"{_url(self._meters_address[0], listener.getsockname()[1])}{METRICS_PATH}"
 
     def reconfigure(self, *, allowed_hosts: Collection[str], grace_s: float) -> None:
         """Take over what can change while the server runs."""
@@ -141,6 +174,9 @@ class StandaloneServer:
             await asyncio.gather(self._face.drain(self._grace_s), self._grpc.stop(self._grace_s))
             await self._front.close()
             await self._server.close_all_connections()
+        if self._meters_server is not None:
+            self._meters_server.stop()
+            await self._meters_server.close_all_connections()
         await self._face.close()
         if self._runtime_folder is not None:
             self._forget(self._runtime_path(self._runtime_folder))
@@ -185,11 +221,19 @@ def serve(
     asyncio.run(run())
 
 
+def _url(host: str, port: int) -> str:
+    host = "127.0.0.1" if host in _WILDCARDS else host
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def _listener(host: str, port: int) -> socket.socket:
-    if not host and socket.has_dualstack_ipv6():
-        listener = socket.create_server((host, port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
-    else:
-        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_BACKLOG)
+    try:
+        if not host and socket.has_dualstack_ipv6():
+            listener = socket.create_server((host, port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
+        else:
+            listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"{host}:{port} cannot be listened on ({error.strerror}): choose another address.") from error
     listener.setblocking(False)
     return listener
 

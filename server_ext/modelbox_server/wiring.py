@@ -8,6 +8,8 @@ from tempfile import mkdtemp
 
 from modelbox.entities.times import now
 from modelbox.errors import StorageError
+from modelbox_server.observing.meters import Meters
+from modelbox_server.observing.stores import TimedBlobStore, TimedMetadataStore, TimedMetricsStore
 from modelbox_server.service.artifacts import ArtifactsService
 from modelbox_server.service.changes import ChangesService
 from modelbox_server.service.checkpoints import CheckpointsService
@@ -145,7 +147,7 @@ def _services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobSt
     )
 
 
-def build_services(settings: StorageSettings, *, clock: Clock = now) -> Services:
+def build_services(settings: StorageSettings, *, clock: Clock = now, meters: Meters | None = None) -> Services:
     """Open the stores that `settings` name and return services over them.
 
     Raises
@@ -156,7 +158,7 @@ def build_services(settings: StorageSettings, *, clock: Clock = now) -> Services
         A store cannot be opened.
     """
     _make_private(settings.folder)
-    return _opened(settings, clock, ExitStack())
+    return _opened(settings, clock, ExitStack(), meters)
 
 
 def local_services(folder: Path, *, clock: Clock = now) -> Services:
@@ -169,15 +171,15 @@ def ephemeral_services(*, clock: Clock = now) -> Services:
     return passing_services(StorageSettings(Path(), "ephemeral", "inmemory", "filesystem"), clock=clock)
 
 
-def passing_services(settings: StorageSettings, *, clock: Clock = now) -> Services:
+def passing_services(settings: StorageSettings, *, clock: Clock = now, meters: Meters | None = None) -> Services:
     """Return services over the stores that `settings` name, in a temporary folder that goes with them where they name no place."""
     cleanup = ExitStack()
     folder = Path(mkdtemp(prefix="modelbox-"))
     cleanup.callback(rmtree, folder, ignore_errors=True)
-    return _opened(replace(settings, folder=folder), clock, cleanup)
+    return _opened(replace(settings, folder=folder), clock, cleanup, meters)
 
 
-def _opened(settings: StorageSettings, clock: Clock, cleanup: ExitStack) -> Services:
+def _opened(settings: StorageSettings, clock: Clock, cleanup: ExitStack, meters: Meters | None) -> Services:
     """Open the stores; what is open already is closed again when the next one fails."""
     with cleanup:
         metadata = open_store("metadata", settings.metadata_storage, settings.folder, settings.metadata_file)
@@ -186,6 +188,12 @@ def _opened(settings: StorageSettings, clock: Clock, cleanup: ExitStack) -> Serv
         cleanup.callback(metrics.close)
         blobs = open_store("artifacts", settings.artifact_storage, settings.folder, settings.artifact_folder)
         cleanup.callback(blobs.close)
+        if meters is not None:
+            metadata, metrics, blobs = (
+                TimedMetadataStore(metadata, meters),
+                TimedMetricsStore(metrics, meters),
+                TimedBlobStore(blobs, meters),
+            )
         return _services_over(metadata, metrics, blobs, clock, cleanup.pop_all())
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelbox.errors import ConfigError, nearest, shortened
-from modelbox_server.config.table import SECTIONS, SETTINGS, find_setting
+from modelbox_server.config.table import METRICS_PORT, SECTIONS, SETTINGS, find_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,6 +77,18 @@ class ServerConfig:
     def listen(self) -> Endpoint:
         """Where to listen."""
         return parse_endpoint(self.text("listen_addr"), "listen_addr")
+
+    @property
+    def meters_address(self) -> Endpoint | None:
+        """Where the page for Prometheus is, if it has an address of its own."""
+        text = self.values["prometheus_addr"]
+        text = f":{METRICS_PORT}" if text is None else str(text)
+        return parse_endpoint(text, "prometheus_addr") if text else None
+
+    @property
+    def is_meters_address_said(self) -> bool:
+        """Whether somebody chose that address, so that it is a mistake when it is taken."""
+        return self.values["prometheus_addr"] is not None
 
     def shown(self) -> dict[str, Value]:
         """Return the settings by path, secrets masked."""
@@ -231,6 +243,11 @@ def _contradictions(values: Mapping[str, Value], document: Mapping[str, object])
         elif missing and section.name not in document and document:
             setting, value = section.needed_by
             yield f'[{section.name}]: missing, {setting} = "{value}" needs {", ".join(missing)} in it.'
+    try:
+        if values["prometheus_addr"]:
+            parse_endpoint(str(values["prometheus_addr"]), "prometheus_addr")
+    except ConfigError as error:
+        yield error.detail
     try:
         endpoint = parse_endpoint(str(values["listen_addr"]), "listen_addr")
     except ConfigError as error:

@@ -12,6 +12,7 @@ from modelbox_server.wiring import StorageSettings, passing_services
 
 if TYPE_CHECKING:
     from modelbox_server.config.loading import ServerConfig
+    from modelbox_server.observing.meters import Meters
     from modelbox_server.wiring import Services
 
 __all__ = ["check_storage", "configured_services"]
@@ -19,10 +20,10 @@ __all__ = ["check_storage", "configured_services"]
 _SETTINGS = {"metadata": "metadata_storage", "metrics": "metrics_storage", "artifacts": "artifact_storage"}
 
 
-def configured_services(config: ServerConfig) -> Services:
+def configured_services(config: ServerConfig, meters: Meters | None = None) -> Services:
     """Open the stores that a configuration names and return services over them.
 
-    What is ephemeral, and artifacts without a folder of their own, goes when the services are closed.
+    What is ephemeral, and artifacts without a folder of their own, goes when the services are closed. `meters` time what the stores do.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def configured_services(config: ServerConfig) -> Services:
         metrics_file=_place(config, "metrics_storage_integrated.path"),
         artifact_folder=folder,
     )
-    return passing_services(settings)
+    return passing_services(settings, meters=meters)
 
 
 def check_storage(config: ServerConfig) -> None:

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from modelbox.settings import DEFAULT_PORT
+from modelbox_server.observing.logs import LOG_FORMATS
 
-__all__ = ["SECTIONS", "SETTINGS", "Kind", "Section", "Setting", "Value", "find_setting"]
+__all__ = ["METRICS_PORT", "SECTIONS", "SETTINGS", "Kind", "Section", "Setting", "Value", "find_setting"]
+
+METRICS_PORT = 2112
+"""Where Prometheus finds the page unless the settings say otherwise, as in 2022."""
 
 Kind: TypeAlias = Literal["text", "integer", "number", "boolean", "list of texts"]
 """What a value is, in the words of messages."""
@@ -143,6 +147,22 @@ SETTINGS: tuple[Setting, ...] = (
         "Host and port to listen on; without a host, on every address of this machine.",
         f":{DEFAULT_PORT}",
         f":{DEFAULT_PORT}",
+    ),
+    Setting(
+        "",
+        "prometheus_addr",
+        "text",
+        "Host and port of a page for Prometheus, /metrics, that needs no token; empty for none. "
+        f"When left out, :{METRICS_PORT} where it is free. Whoever has the token finds the page at listen_addr too.",
+    ),
+    Setting("", "log_format", "text", "What log lines look like: text for people, json for programs.", "text", choices=LOG_FORMATS),
+    Setting(
+        "",
+        "log_level",
+        "text",
+        "What is logged: debug tells every call.",
+        "info",
+        choices=("debug", "info", "warning", "error"),
     ),
     Setting(
         "",

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import aclosing
+import secrets
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import grpc
 from google.protobuf.message import DecodeError
 
+from modelbox.entities.times import now
 from modelbox.errors import InvalidRequest, ModelBoxError, StorageUnavailable, shortened
 from modelbox.wire.messages import MAX_PAGE, ChangesQuery
 from modelbox_server.grpc import store
@@ -25,6 +27,7 @@ from modelbox_server.grpc.convert import change_message, point_block
 from modelbox_server.grpc.gathering import Gatherer
 from modelbox_server.grpc.health import add_health, add_reflection
 from modelbox_server.grpc.schema import PACKAGE, SERVICES, message
+from modelbox_server.observing.logs import REQUEST_ID
 from modelbox_server.service.context import Caller
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from modelbox_server.grpc.schema import Rpc
     from modelbox_server.http.auth import TokenGate
     from modelbox_server.http.face import Face
+    from modelbox_server.observing.meters import GrpcCall
     from modelbox_server.service.artifacts import ArtifactUpload
 
 __all__ = ["GrpcServer"]
@@ -97,6 +101,24 @@ class GrpcServer:
         await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
         self._folder.cleanup()
 
+    @contextmanager
+    def metered(self, kind: str, service: str, name: str, context: Context) -> Iterator[GrpcCall]:
+        """Count and time a call, and give it an id for the log."""
+        call = self._face.meters.grpc_call(kind, f"{PACKAGE}.{service}", name)
+        REQUEST_ID.set(secrets.token_hex(8))
+        code = "Unknown"
+        try:
+            yield call
+            code = "OK"
+        except (asyncio.CancelledError, GeneratorExit):
+            code = "Canceled"
+            raise
+        except BaseException:
+            code = _go_name(context.code())
+            raise
+        finally:
+            call.ended(code)
+
     # --- who calls -----------------------------------------------------------------------------------------------------------------------
 
     async def admit(self, context: Context, *, is_same_user: bool) -> Caller:
@@ -157,13 +179,15 @@ class GrpcServer:
 
     async def watch(self, caller: Caller, request: Message) -> AsyncIterator[Message]:
         """Yield every change in a namespace from a time on, until the caller has seen enough or the server stops."""
-        after = 0
+        after, began = 0, now()
         while not self._stopping.is_set():
             query = ChangesQuery(namespace=request.namespace or None, after=after, limit=MAX_PAGE)
             page = await self._face.run(lambda asked: self._face.services().changes.list(caller, asked), query)
             for event in page.items:
                 after = event.seq
                 if event.at.timestamp() >= request.since:
+                    if event.at >= began:
+                        self._face.meters.delivered_change((now() - event.at).total_seconds())
                     yield change_message(event)
             if len(page.items) < MAX_PAGE:
                 try:
@@ -183,38 +207,44 @@ class _Handlers(grpc.GenericRpcHandler):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         service, _, name = handler_call_details.method.removeprefix(f"/{PACKAGE}.").partition("/")
         rpc = SERVICES.get(service, {}).get(name)
-        return None if rpc is None else self._handler(name, rpc)
+        return None if rpc is None else self._handler(service, name, rpc)
 
-    def _handler(self, name: str, rpc: Rpc) -> grpc.RpcMethodHandler[bytes, bytes]:
+    def _handler(self, service: str, name: str, rpc: Rpc) -> grpc.RpcMethodHandler[bytes, bytes]:
         # Requests are decoded here rather than by gRPC, which answers what is no message with an internal error.
         decode = _decoder(name, rpc)
         server = self._server
         if rpc.takes_stream:
 
             async def take(pieces: AsyncIterator[bytes], context: Context) -> bytes:
-                async with aclosing(_decoded(pieces, decode)) as frames:
-                    return await self._answered(context, lambda caller: server.upload(caller, frames))
+                with server.metered("client_stream", service, name, context) as call:
+                    async with aclosing(_decoded(pieces, decode, call)) as frames:
+                        return await self._answered(context, call, lambda caller: server.upload(caller, frames))
 
             return grpc.stream_unary_rpc_method_handler(take)
         if rpc.gives_stream:
             give = server.download if name == "DownloadFile" else server.watch
 
             async def stream(request: bytes, context: Context) -> AsyncIterator[bytes]:
-                try:
-                    caller = await server.admit(context, is_same_user=self._is_same_user)
-                    async for answer in give(caller, decode(request)):
-                        yield answer.SerializeToString()
-                except ModelBoxError as error:
-                    await _abort(context, error)
+                with server.metered("server_stream", service, name, context) as call:
+                    call.received += 1
+                    try:
+                        caller = await server.admit(context, is_same_user=self._is_same_user)
+                        async for answer in give(caller, decode(request)):
+                            call.sent += 1
+                            yield answer.SerializeToString()
+                    except ModelBoxError as error:
+                        await _abort(context, error)
 
             return grpc.unary_stream_rpc_method_handler(stream)
 
         async def answer(request: bytes, context: Context) -> bytes:
-            return await self._answered(context, lambda caller: server.unary(name, caller, decode(request)))
+            with server.metered("unary", service, name, context) as call:
+                call.received += 1
+                return await self._answered(context, call, lambda caller: server.unary(name, caller, decode(request)))
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
-    async def _answered(self, context: Context, work: Callable[[Caller], Awaitable[Message]]) -> bytes:
+    async def _answered(self, context: Context, call: GrpcCall, work: Callable[[Caller], Awaitable[Message]]) -> bytes:
         try:
             caller = await self._server.admit(context, is_same_user=self._is_same_user)
             answer = await work(caller)
@@ -222,14 +252,22 @@ class _Handlers(grpc.GenericRpcHandler):
             await _abort(context, error)
             raise
         encoded: bytes = answer.SerializeToString()
+        call.sent += 1
         return encoded
 
 
-async def _decoded(pieces: AsyncIterator[bytes], decode: Callable[[bytes], Message]) -> AsyncGenerator[Message, None]:
+async def _decoded(pieces: AsyncIterator[bytes], decode: Callable[[bytes], Message], call: GrpcCall) -> AsyncGenerator[Message, None]:
     # gRPC's own generator, too, has to be closed where a call ends before its frames do.
     async with aclosing(cast("AsyncGenerator[bytes, None]", aiter(pieces))) as received:
         async for piece in received:
+            call.received += 1
             yield decode(piece)
+
+
+def _go_name(code: object) -> str:
+    """Return a status as gRPC spells it in Go and in its metrics."""
+    name = code.name if isinstance(code, grpc.StatusCode) else "UNKNOWN"
+    return {"OK": "OK", "CANCELLED": "Canceled"}.get(name) or "".join(word.capitalize() for word in name.split("_"))
 
 
 def _decoder(name: str, rpc: Rpc) -> Callable[[bytes], Message]:

@@ -19,6 +19,7 @@ from tornado import iostream, web
 
 from modelbox.errors import InvalidRequest, MethodNotAllowed, ModelBoxError, TooLarge
 from modelbox_server.http.problems import headers_of, problem_body, problem_for
+from modelbox_server.observing.logs import REQUEST_ID
 from modelbox_server.service.context import Caller
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ UNLIMITED = 2**63 - 1
 """Body limit of uploads: the disk is the limit."""
 
 _SLICE_BYTES = 256 * 1024
+_SERVER_ERROR = 500
 _DISCARD_BYTES = 4 * 1024 * 1024
 """Bodies up to this size are read to their end and dropped when the request is refused; the connection stays usable."""
 
@@ -91,11 +93,16 @@ class ExchangeHandler(web.RequestHandler):
         """Identity of this request in answers and logs; there before :meth:`initialize`, because the default headers carry it."""
         return secrets.token_hex(8)
 
-    def initialize(self, face: Face, verbs: Mapping[str, Verb]) -> None:
+    def initialize(self, face: Face, verbs: Mapping[str, Verb], path: str = "") -> None:
         """Take what :func:`modelbox_server.http.handlers.handler_rules` gives to every handler."""
         self.face = face
         self.caller = Caller(name="", face="")
         self._verbs = verbs
+        self._path = path
+        self._began_s = time.perf_counter()
+        self._sent_bytes = 0
+        self._outcome = "ok"
+        self._ended = False
         self._exchange: Exchange | None = None
         self._abandoning: asyncio.Task[None] | None = None
         self._received_bytes = 0
@@ -106,6 +113,7 @@ class ExchangeHandler(web.RequestHandler):
         self._linger_until_s = float("inf")
         self._stalling: asyncio.TimerHandle | None = None
         face.begin(self.request_id)
+        face.meters.request_began()
 
     @property
     def allow(self) -> str:
@@ -116,6 +124,7 @@ class ExchangeHandler(web.RequestHandler):
 
     async def prepare(self) -> None:
         """Let the request in or refuse it; runs when its headers are there and its body is not."""
+        REQUEST_ID.set(self.request_id)
         try:
             await self._admit()
         except (ModelBoxError, web.HTTPError) as error:
@@ -257,14 +266,27 @@ class ExchangeHandler(web.RequestHandler):
     def on_connection_close(self) -> None:
         """Drop what a caller left behind who went away in the middle of the body."""
         self._stop_waiting()
-        self.face.end(self.request_id)
+        self._end("gone")
         if not self._answering:
             self._abandon()
 
     def on_finish(self) -> None:
         """Note that the request is over."""
         self._stop_waiting()
+        self._end(self._outcome)
+
+    def _end(self, outcome: str) -> None:
+        if self._ended:
+            return
+        self._ended = True
         self.face.end(self.request_id)
+        method = self.request.method or ""
+        route = f"{method} {self._path}" if self._path and method in self._verbs else "other"
+        duration_s = time.perf_counter() - self._began_s
+        self.face.meters.request_ended(route, outcome, duration_s, received_bytes=self._received_bytes, sent_bytes=self._sent_bytes)
+        level = logging.WARNING if self.get_status() >= _SERVER_ERROR else logging.DEBUG
+        fields = {"route": route, "outcome": outcome, "duration_ms": round(duration_s * 1e3, 3), "user": self.caller.name}
+        log.log(level, "%s: %s", route, outcome, extra={"fields": fields})
 
     def _abandon(self) -> None:
         exchange, self._exchange = self._exchange, None
@@ -278,6 +300,7 @@ class ExchangeHandler(web.RequestHandler):
         self.set_header("Content-Type", media)
         self.set_header("Content-Length", str(len(body)))
         if len(body) <= _SLICE_BYTES:
+            self._sent_bytes += len(body)
             self.finish(body)
             return
         for start in range(0, len(body), _SLICE_BYTES):
@@ -287,11 +310,14 @@ class ExchangeHandler(web.RequestHandler):
     async def send_piece(self, piece: bytes) -> None:
         """Send a piece of the answer and wait until the caller took most of it."""
         self._sending = True
+        self._sent_bytes += len(piece)
         self.write(piece)
         await self.flush()
 
     def _write_problem(self, problem: Problem) -> None:
         body = problem_body(problem)
+        self._outcome = problem.code
+        self._sent_bytes += len(body)
         self.set_status(problem.status)
         for name, value in headers_of(problem, self.allow).items():
             self.set_header(name, value)

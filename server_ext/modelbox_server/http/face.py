@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import threading
 import time
@@ -11,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from modelbox.errors import ModelBoxError, StorageUnavailable
+from modelbox_server.observing.meters import Meters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +71,29 @@ class ServiceHolder:
             services.close()
 
 
+class _Workers:
+    """Threads that work for the event loop."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._threads = threads
+        self._given = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many pieces of work no thread has begun."""
+        return max(self._given - self._threads, 0)
+
+    async def run(self, work: Callable[[], R]) -> R:
+        """Do `work` in a thread, which sees the context variables of the caller: log lines tell the request that they belong to."""
+        context = contextvars.copy_context()
+        self._given += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.pool, context.run, work)
+        finally:
+            self._given -= 1
+
+
 class CheckableServices(Protocol):
     """What readiness needs of the services."""
 
@@ -86,13 +111,18 @@ class Face:
         Makes the services, on first use and off the event loop.
     gate
         Decides who may do what.
+    meters
+        What counts and times the work; fresh ones when left out.
     """
 
-    def __init__(self, open_services: Callable[[], Services], gate: Gate) -> None:
+    def __init__(self, open_services: Callable[[], Services], gate: Gate, meters: Meters | None = None) -> None:
         self.gate = gate
+        self.meters = meters or Meters()
         self._holder = ServiceHolder(open_services)
-        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="modelbox-http")
-        self._ingest_pool = ThreadPoolExecutor(_INGEST_WORKERS, thread_name_prefix="modelbox-ingest")
+        self._workers = _Workers(_WORKERS, "modelbox-http")
+        self._ingest_workers = _Workers(_INGEST_WORKERS, "modelbox-ingest")
+        self.meters.watch_queue("work", lambda: self._workers.waiting)
+        self.meters.watch_queue("ingest", lambda: self._ingest_workers.waiting)
         self._checked_at_s = float("-inf")
         self._problem: ModelBoxError | None = None
         self._under_way: set[str] = set()
@@ -105,11 +135,11 @@ class Face:
 
     async def ingest(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Do as :meth:`run`, in threads that only ingest uses: a store takes one batch at a time, and readers must not queue behind it."""
-        return await asyncio.get_running_loop().run_in_executor(self._ingest_pool, lambda: function(*args, **kwargs))
+        return await self._ingest_workers.run(lambda: function(*args, **kwargs))
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` in a worker thread and return what it returns."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        return await self._workers.run(lambda: function(*args, **kwargs))
 
     def warm_up(self, *, settle: bool = False) -> None:
         """Start to open the services without waiting for them; a failure shows in the first request that needs them.
@@ -121,7 +151,7 @@ class Face:
             all objects with the interpreter lock held: some 170 ms in a Jupyter server, set off every now and then by requests like ours.
             Once modules and services do not count among them any more, what is left to walk over takes a few.
         """
-        opening = self._pool.submit(self._holder.get)
+        opening = self._workers.pool.submit(self._holder.get)
         if settle:
             opening.add_done_callback(lambda _: gc.freeze())
 
@@ -173,6 +203,6 @@ class Face:
         """Let requests that are under way end, then close the services."""
         loop = asyncio.get_running_loop()
         # The pool's own threads cannot wait for themselves to end.
-        await loop.run_in_executor(None, self._ingest_pool.shutdown)
-        await loop.run_in_executor(None, self._pool.shutdown)
+        await loop.run_in_executor(None, self._ingest_workers.pool.shutdown)
+        await loop.run_in_executor(None, self._workers.pool.shutdown)
         await loop.run_in_executor(None, self._holder.close)

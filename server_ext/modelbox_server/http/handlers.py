@@ -15,6 +15,7 @@ from modelbox_server.http.downloads import DownloadExchange
 from modelbox_server.http.exchange import JSON, UNLIMITED, Exchange, ExchangeHandler, Verb
 from modelbox_server.http.health import HEALTH
 from modelbox_server.http.incoming import body_media, query_of
+from modelbox_server.http.meters import METRICS_PATH, MetersExchange
 from modelbox_server.http.metrics import IngestExchange, ReadExchange
 from modelbox_server.http.openapi import openapi_document
 from modelbox_server.http.uploads import UploadExchange
@@ -113,9 +114,11 @@ def handler_rules(face: Face, closed: type[ExchangeHandler], open_to_all: type[E
             paths[API_PREFIX + route.path]["HEAD"] = verb
     paths[OPENAPI_PATH]["GET"] = Verb("read", 0, OpenApiExchange)
 
-    rules = [_rule(face, closed, prefix + _pattern(path), verbs) for path, verbs in paths.items()]
+    paths[METRICS_PATH]["GET"] = Verb("read", 0, MetersExchange)
+
+    rules = [_rule(face, closed, prefix + _pattern(path), verbs, path) for path, verbs in paths.items()]
     rules += [
-        _rule(face, open_to_all, prefix + re.escape(path), dict.fromkeys(("GET", "HEAD"), Verb(None, 0, exchange)))
+        _rule(face, open_to_all, prefix + re.escape(path), dict.fromkeys(("GET", "HEAD"), Verb(None, 0, exchange)), path)
         for path, exchange in HEALTH.items()
     ]
     unknown = Verb("read", UNLIMITED, UnknownExchange)
@@ -123,8 +126,8 @@ def handler_rules(face: Face, closed: type[ExchangeHandler], open_to_all: type[E
     return rules
 
 
-def _rule(face: Face, handler: type[ExchangeHandler], pattern: str, verbs: Mapping[str, Verb]) -> Rule:
-    return pattern, handler, {"face": face, "verbs": verbs}
+def _rule(face: Face, handler: type[ExchangeHandler], pattern: str, verbs: Mapping[str, Verb], path: str = "") -> Rule:
+    return pattern, handler, {"face": face, "verbs": verbs, "path": path}
 
 
 def _pattern(path: str) -> str:

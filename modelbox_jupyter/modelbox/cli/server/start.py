@@ -34,14 +34,16 @@ def start(config_path: Path | None) -> None:
     """
     from modelbox_server.config.loading import load_config
     from modelbox_server.config.stores import check_storage, configured_services
+    from modelbox_server.observing.logs import log_to
+    from modelbox_server.observing.meters import Meters
     from modelbox_server.standalone import StandaloneServer, serve
 
     config = load_config(config_path, os.environ)
     check_storage(config)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("tornado.access").setLevel(logging.WARNING)
+    log_to(sys.stderr, config.text("log_format"), config.text("log_level"))
+    meters, meters_address = Meters(), config.meters_address
     # Opened now rather than by the first request: what is wrong with a store is said to whoever starts the server.
-    services = configured_services(config)
+    services = configured_services(config, meters)
     server = StandaloneServer(
         lambda: services,
         host=config.listen.host,
@@ -52,6 +54,9 @@ def start(config_path: Path | None) -> None:
         trust_same_user=config.is_on("auth.trust_same_user_loopback"),
         needs_token=config.text("auth.mode") == "token",
         grace_s=config.number("shutdown_grace_s"),
+        meters=meters,
+        meters_address=None if meters_address is None else (meters_address.host, meters_address.port),
+        needs_meters=config.is_meters_address_said,
     )
     try:
         serve(server, on_start=lambda started: _tell(started, config), on_hangup=lambda running: _reload(running, config_path, config))
@@ -77,6 +82,8 @@ def _reload(server: StandaloneServer, config_path: Path | None, before: ServerCo
 def _tell(server: StandaloneServer, config: ServerConfig) -> None:
     storage = ", ".join(f"{what} {config.text(f'{what}_storage')}" for what in ("metadata", "metrics", "artifact"))
     sys.stderr.write(f"ModelBox listens at {server.url} ({config.text('listen_addr')}); {storage}; {config.source}.\n")
+    if server.meters_url:
+        sys.stderr.write(f"Prometheus finds its figures at {server.meters_url}.\n")
     if config.text("auth.mode") == "token":
         sys.stderr.write(
             f"Its token is in {servers_folder() / f'{server.port}.json'}: clients of yours on this machine find it by themselves.\n"
