@@ -154,8 +154,8 @@ class StandaloneServer:
                 raise
             log.warning("There is no page for Prometheus: %s", error.detail)
             return
-        self._meters_server = HTTPServer(meters_app(self._face))
-        self._meters_server.add_socket(listener)
+        self._meters_server = server = HTTPServer(meters_app(self._face))
+        server.add_socket(listener)
         self.meters_url = f"{_url(self._meters_address[0], listener.getsockname()[1])}{METRICS_PATH}"
 
     def reconfigure(self, *, allowed_hosts: Collection[str], grace_s: float) -> None:

@@ -48,6 +48,15 @@ class _Timed:
     def __getattr__(self, attribute: str) -> Any:
         return getattr(self._inside, attribute)
 
+    def check(self) -> None:
+        """Return if the store can be written to now."""
+        with self._timed("check"):
+            self._inside.check()
+
+    def close(self) -> None:
+        """Close the store."""
+        self._inside.close()
+
     def _timed(self, operation: str) -> AbstractContextManager[None]:
         return self._meters.storage(self._role, self.name, operation)
 
@@ -115,6 +124,15 @@ class TimedBlobStore(_Timed):
     def writer(self, **kwargs: Any) -> BlobWriter:
         """Start to store bytes."""
         return _TimedWriter(self._inside.writer(**kwargs), self._timed)
+
+    def size(self, key: str) -> int:
+        """Return the size of bytes."""
+        with self._timed("size"):
+            return self._inside.size(key)
+
+    def keys(self) -> Iterator[str]:
+        """Yield all keys; how long that takes is up to who reads them."""
+        return self._inside.keys()
 
     def read(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
         """Yield bytes."""
