@@ -14,6 +14,9 @@ from typing import Generic, TypeAlias, TypeVar, cast
 import msgspec
 
 from modelbox.entities.records import (
+    ActionInstanceRecord,
+    ActionRecord,
+    AgentRecord,
     ArtifactRecord,
     ChangeEvent,
     CheckpointRecord,
@@ -115,6 +118,14 @@ def _event(record: EventRecord) -> EventRecord:
 
 def _change(record: ChangeEvent) -> ChangeEvent:
     return msgspec.structs.replace(record, payload={key: json_to_wire(value) for key, value in record.payload.items()})
+
+
+def _action(record: ActionRecord) -> ActionRecord:
+    return msgspec.structs.replace(record, params={key: json_to_wire(value) for key, value in record.params.items()})
+
+
+def _instance(record: ActionInstanceRecord) -> ActionInstanceRecord:
+    return msgspec.structs.replace(record, cause={key: json_to_wire(value) for key, value in record.cause.items()})
 
 
 # --- info, namespaces, changes -----------------------------------------------------------------------------------------------------------
@@ -330,3 +341,52 @@ def _get_artifact(call: Call[m.ArtifactQuery, None]) -> ArtifactRecord:
 @_carries_out(routes.DELETE_ARTIFACT)
 def _delete_artifact(call: Call[m.Empty, None]) -> m.Deleted:
     return call.services.artifacts.delete(call.caller, call.path["artifact_id"])
+
+
+# --- actions, agents, members ------------------------------------------------------------------------------------------------------------
+
+
+@_carries_out(routes.CREATE_ACTION)
+def _create_action(call: Call[m.Empty, m.ActionCreate]) -> m.Created[ActionRecord]:
+    params = {key: json_from_wire(value) for key, value in call.body.params.items()}
+    created = call.services.actions.create(call.caller, call.path["object_id"], msgspec.structs.replace(call.body, params=params))
+    return m.Created(item=_action(created.item), exists=created.exists)
+
+
+@_carries_out(routes.LIST_ACTIONS)
+def _list_actions(call: Call[m.PageQuery, None]) -> m.Page[m.ActionState]:
+    page = call.services.actions.list(call.caller, call.path["object_id"], call.query)
+    states = [m.ActionState(action=_action(state.action), instances=list(map(_instance, state.instances))) for state in page.items]
+    return msgspec.structs.replace(page, items=states)
+
+
+@_carries_out(routes.LIST_RUNNABLE)
+def _list_runnable(call: Call[m.RunnableQuery, None]) -> m.Page[m.RunnableAction]:
+    page = call.services.actions.runnable(call.caller, call.query)
+    waiting = [m.RunnableAction(action=_action(one.action), instance=_instance(one.instance)) for one in page.items]
+    return msgspec.structs.replace(page, items=waiting)
+
+
+@_carries_out(routes.UPDATE_ACTION_INSTANCE)
+def _update_action_instance(call: Call[m.Empty, m.ActionInstanceUpdate]) -> ActionInstanceRecord:
+    return _instance(call.services.actions.report(call.caller, call.path["instance_id"], call.body))
+
+
+@_carries_out(routes.REGISTER_AGENT)
+def _register_agent(call: Call[m.Empty, m.AgentRegister]) -> m.Created[AgentRecord]:
+    return call.services.agents.register(call.caller, call.body)
+
+
+@_carries_out(routes.HEARTBEAT)
+def _heartbeat(call: Call[m.Empty, m.Empty]) -> AgentRecord:
+    return call.services.agents.heartbeat(call.caller, call.path["agent_id"])
+
+
+@_carries_out(routes.LIST_AGENTS)
+def _list_agents(call: Call[m.PageQuery, None]) -> m.Page[AgentRecord]:
+    return call.services.agents.list(call.caller, call.query)
+
+
+@_carries_out(routes.LIST_MEMBERS)
+def _list_members(call: Call[m.Empty, None]) -> m.Page[m.Member]:
+    return call.services.members.list(call.caller)

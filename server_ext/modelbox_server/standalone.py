@@ -104,7 +104,7 @@ class StandaloneServer:
         self.meters_url = ""
         self._grace_s = grace_s
         self._gate = gate = TokenGate(self.token, allowed_hosts=allowed_hosts, trust_same_user=trust_same_user, needs_token=needs_token)
-        self._face = Face(open_services, gate, meters)
+        self._face = Face(lambda: self._introduced(open_services()), gate, meters)
         self._meters_address = meters_address
         self._needs_meters = needs_meters
         self._meters_server: HTTPServer | None = None
@@ -118,6 +118,14 @@ class StandaloneServer:
     def url(self) -> str:
         """Address for callers on this machine."""
         return _url(self._host, self.port)
+
+    def _introduced(self, services: Services) -> Services:
+        """Tell the services where they can be reached."""
+        name = socket.gethostname()
+        host = name if self._host in _WILDCARDS else self._host
+        address = f"{f'[{host}]' if ':' in host else host}:{self.port}"
+        services.members.join(name, rpc_addr=address, http_addr=address)
+        return services
 
     async def start(self, *, settle: bool = False) -> None:
         """Listen; `settle` as in :meth:`~modelbox_server.http.face.Face.warm_up`, for a process that does nothing else.

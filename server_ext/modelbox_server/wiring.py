@@ -10,6 +10,8 @@ from modelbox.entities.times import now
 from modelbox.errors import StorageError
 from modelbox_server.observing.meters import Meters
 from modelbox_server.observing.stores import TimedBlobStore, TimedMetadataStore, TimedMetricsStore
+from modelbox_server.service.actions import ActionsService
+from modelbox_server.service.agents import AgentsService
 from modelbox_server.service.artifacts import ArtifactsService
 from modelbox_server.service.changes import ChangesService
 from modelbox_server.service.checkpoints import CheckpointsService
@@ -19,6 +21,7 @@ from modelbox_server.service.experiments import ExperimentsService
 from modelbox_server.service.frames import FramesService
 from modelbox_server.service.hanging import HangingService
 from modelbox_server.service.info import InfoService
+from modelbox_server.service.members import MembersService
 from modelbox_server.service.metadata import MetadataService
 from modelbox_server.service.metrics import MetricsService
 from modelbox_server.service.models import ModelsService
@@ -94,6 +97,9 @@ class Services:
     artifacts: ArtifactsService
     changes: ChangesService
     hanging: HangingService
+    actions: ActionsService
+    agents: AgentsService
+    members: MembersService
     sql: SqlService
     info: InfoService
     stores: Stores
@@ -139,6 +145,9 @@ def _services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobSt
         artifacts=ArtifactsService(metadata, blobs, objects, clock),
         changes=ChangesService(metadata),
         hanging=HangingService(metadata),
+        actions=ActionsService(metadata, clock),
+        agents=AgentsService(metadata, clock),
+        members=MembersService(),
         sql=SqlService(metadata, metrics),
         info=InfoService(metadata, metrics, blobs),
         stores=Stores(metadata, metrics, blobs),

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import pytest
 
-from modelbox.entities.records import Status
+from modelbox.entities.records import ActionStatus, Status
 from modelbox.entities.values import json_from_wire, json_to_wire
 from modelbox.wire import messages as m
 from modelbox.wire import routes
@@ -102,6 +102,20 @@ def test_every_operation_is_carried_over_the_wire_without_loss(services: Service
     frame = call(routes.FRAME_EXPERIMENTS)
     assert dict(zip(frame.metadata.key, frame.metadata.value, strict=True)) == WIRE
     assert frame.metrics.key == ["text", METRIC]
+
+    asked_for = m.ActionCreate(name="bench", arch="arm64", params=WIRE, predicate='event.ObjectType == "event"')
+    action = call(routes.CREATE_ACTION, body=asked_for, object_id=model.id).item
+    assert repr({key: json_from_wire(value) for key, value in action.params.items()}) == repr(FREE)
+    services.events.log(caller, model.id, m.EventCreate(name="n", source="s"))
+    (waiting,) = call(routes.LIST_RUNNABLE, m.RunnableQuery(name="bench", arch="arm64")).items
+    assert (waiting.action.id, waiting.instance.cause["Name"]) == (action.id, "n")
+    running = m.ActionInstanceUpdate(status=ActionStatus.RUNNING)
+    assert call(routes.UPDATE_ACTION_INSTANCE, body=running, instance_id=waiting.instance.id).status is ActionStatus.RUNNING
+    assert [state.instances[0].status for state in call(routes.LIST_ACTIONS, object_id=model.id).items] == [ActionStatus.RUNNING]
+    agent = call(routes.REGISTER_AGENT, body=m.AgentRegister(name="a", host_name="h", arch="arm64")).item
+    assert call(routes.HEARTBEAT, body=m.Empty(), agent_id=agent.id).id == agent.id
+    assert [found.id for found in call(routes.LIST_AGENTS).items] == [agent.id]
+    assert call(routes.LIST_MEMBERS).items == []
 
     assert call(routes.DELETE_METADATA, m.MetadataDelete(key="a"), object_id=experiment.id).deleted == 1
     assert call(routes.DELETE_ARTIFACT, artifact_id=artifact.id).deleted == 1

@@ -10,10 +10,14 @@ import re
 import secrets
 
 __all__ = [
+    "action_id",
+    "action_instance_id",
+    "agent_id",
     "checkpoint_id",
     "experiment_id",
     "file_id",
     "is_id",
+    "member_id",
     "model_id",
     "model_version_id",
     "random_id",
@@ -70,6 +74,26 @@ def file_id(parent: str, type_number: int, checksum_md5: str) -> str:
     '3732697ec8c3808753130b69197b6289e88b4c96'
     """
     return _sha1(parent, str(type_number), checksum_md5)
+
+
+def action_id(name: str, parent: str, arch: str, predicate: str, params: str) -> str:
+    """Return the id of an action on `parent`; `params` are JSON with sorted keys, whose order was left to chance in 2022."""
+    return _sha1(name, parent, arch, predicate, params)
+
+
+def action_instance_id(action: str, attempt: int) -> str:
+    """Return the id of one time that an `action` (an id) is to be done."""
+    return _sha1(action, str(attempt))
+
+
+def agent_id(name: str, host_name: str, ip_addr: str, arch: str) -> str:
+    """Return the id of the agent `name` on a machine."""
+    return _sha1(name, host_name, ip_addr, arch)
+
+
+def member_id(host_name: str, rpc_addr: str, http_addr: str) -> str:
+    """Return the id of a server among those that share a store."""
+    return _sha1(host_name, rpc_addr, http_addr)
 
 
 def random_id() -> str:

@@ -11,6 +11,11 @@ from typing import Any, ClassVar, TypeAlias
 import msgspec
 
 __all__ = [
+    "ActionInstanceRecord",
+    "ActionOutcome",
+    "ActionRecord",
+    "ActionStatus",
+    "AgentRecord",
     "ArtifactRecord",
     "ArtifactStorage",
     "ChangeEvent",
@@ -85,6 +90,32 @@ class ChangeKind(StrEnum):
     DESTROYED = "destroyed"
     UPLOADED = "uploaded"
     DOWNLOADED = "downloaded"
+
+
+class ActionStatus(StrEnum):
+    """How far an agent is with an action; it only moves forward. The member order is the numbering of the 2022 wire, from 1."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+    @property
+    def number(self) -> int:
+        """The number of this status on the 2022 wire."""
+        return list(ActionStatus).index(self) + 1
+
+
+class ActionOutcome(StrEnum):
+    """How an action ended; `UNDEFINED` until then. The member order is the numbering of the 2022 wire."""
+
+    UNDEFINED = "undefined"
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+    @property
+    def number(self) -> int:
+        """The number of this outcome on the 2022 wire."""
+        return list(ActionOutcome).index(self)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,3 +282,51 @@ class ChangeEvent(Record, frozen=True, kw_only=True):
     address: str = ""
     at: datetime
     payload: dict[str, Json] = {}
+
+
+class ActionRecord(Record, frozen=True, kw_only=True):
+    """Work on an object that agents are asked for, by its name: a benchmark, a conversion, an evaluation.
+
+    Without a `predicate` it is to be done once. With one it is to be done whenever that holds for a change in the namespace of the object;
+    `seen_seq` is the last change that was looked at.
+    """
+
+    id: str
+    object_id: str
+    namespace: str
+    name: str
+    arch: str = ""
+    params: dict[str, Json] = {}
+    predicate: str = ""
+    seen_seq: int = 0
+    created_at: datetime
+
+
+class ActionInstanceRecord(Record, frozen=True, kw_only=True):
+    """One time that an action is to be done, and how far that is.
+
+    `cause` has the fields of the change that asked for it, and is empty for an action without predicate.
+    """
+
+    id: str
+    action_id: str
+    object_id: str
+    attempt: int
+    status: ActionStatus = ActionStatus.PENDING
+    outcome: ActionOutcome = ActionOutcome.UNDEFINED
+    reason: str = ""
+    cause: dict[str, Json] = {}
+    created_at: datetime
+    updated_at: datetime
+
+
+class AgentRecord(Record, frozen=True, kw_only=True):
+    """A program somewhere that does actions; `seen_at` is when it was heard of last."""
+
+    id: str
+    name: str
+    host_name: str
+    ip_addr: str = ""
+    arch: str = ""
+    created_at: datetime
+    seen_at: datetime

@@ -9,12 +9,25 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from modelbox.entities.records import ExperimentRecord, FileType, Json, Status
+from modelbox.entities.records import (
+    ActionInstanceRecord,
+    ActionOutcome,
+    ActionRecord,
+    ActionStatus,
+    ExperimentRecord,
+    FileType,
+    Json,
+    Status,
+)
 from modelbox.entities.series import SeriesSummary, ValueKind
 from modelbox.entities.values import WireFloat
 
 __all__ = [
     "MAX_PAGE",
+    "ActionCreate",
+    "ActionInstanceUpdate",
+    "ActionState",
+    "AgentRegister",
     "AppendResult",
     "ArtifactUploadQuery",
     "ArtifactsQuery",
@@ -30,6 +43,7 @@ __all__ = [
     "ExperimentFrameQuery",
     "ExperimentUpdate",
     "ExperimentsQuery",
+    "Member",
     "MetadataColumns",
     "MetadataDelete",
     "MetadataDocument",
@@ -45,6 +59,8 @@ __all__ = [
     "Page",
     "PageQuery",
     "Problem",
+    "RunnableAction",
+    "RunnableQuery",
     "SeriesJson",
     "SeriesSummaries",
     "ServerInfo",
@@ -482,3 +498,69 @@ class ArtifactsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str | None = None
     limit: Limit = 100
     page_token: str | None = None
+
+
+# --- actions, agents, members ------------------------------------------------------------------------------------------------------------
+
+
+class ActionCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Work on an object that agents are asked for; the same work again is the same action.
+
+    `object_type` may say what the object is taken for, and another one is refused. `arch` is the architecture that an agent must have,
+    empty for any. A `predicate` says which changes ask for the action (:mod:`modelbox_server.service.triggers`); without one it is asked
+    for once, now.
+    """
+
+    name: str
+    object_type: str = ""
+    arch: str = ""
+    params: dict[str, Json] = {}
+    predicate: str = ""
+
+
+class ActionState(Struct, frozen=True, kw_only=True):
+    """An action, and each time that it was asked for, oldest first."""
+
+    action: ActionRecord
+    instances: list[ActionInstanceRecord]
+
+
+class RunnableQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an agent can do: actions of this name and for this architecture, of any where left out."""
+
+    name: str = ""
+    arch: str = ""
+    limit: Limit = 100
+
+
+class RunnableAction(Struct, frozen=True, kw_only=True):
+    """Something that waits for an agent."""
+
+    action: ActionRecord
+    instance: ActionInstanceRecord
+
+
+class ActionInstanceUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far an agent is. It may do what it was the first to set to ``running``; ``finished`` needs an `outcome`."""
+
+    status: ActionStatus
+    outcome: ActionOutcome = ActionOutcome.UNDEFINED
+    reason: str = ""
+
+
+class AgentRegister(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A program that does actions, on a machine."""
+
+    name: str
+    host_name: str
+    ip_addr: str = ""
+    arch: str = ""
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """A server among those that share a store, and where it answers gRPC and HTTP."""
+
+    id: str
+    host_name: str
+    rpc_addr: str
+    http_addr: str

@@ -9,6 +9,9 @@ from typing import Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from modelbox.entities.records import (
+    ActionInstanceRecord,
+    ActionRecord,
+    AgentRecord,
     ArtifactRecord,
     ChangeEvent,
     CheckpointRecord,
@@ -238,6 +241,29 @@ DOWNLOAD_ARTIFACT: Route[m.Empty, None, ArtifactRecord] = Route(
     "download",
 )
 DELETE_ARTIFACT = _delete("delete_artifact", "/artifacts/{artifact_id}", m.Empty, "Delete an artifact")
+
+CREATE_ACTION = _write(
+    "create_action", "POST", "/objects/{object_id}/actions", m.ActionCreate, m.Created[ActionRecord], "Ask agents for work on an object"
+)
+LIST_ACTIONS = _read(
+    "list_actions", "/objects/{object_id}/actions", m.PageQuery, m.Page[m.ActionState], "List actions of an object, oldest first"
+)
+LIST_RUNNABLE = _read(
+    "list_runnable_actions", "/runnable-actions", m.RunnableQuery, m.Page[m.RunnableAction], "List what waits for an agent"
+)
+UPDATE_ACTION_INSTANCE = _write(
+    "update_action_instance",
+    "PATCH",
+    "/action-instances/{instance_id}",
+    m.ActionInstanceUpdate,
+    ActionInstanceRecord,
+    "Take an action, or say how it ended",
+)
+REGISTER_AGENT = _write("register_agent", "POST", "/agents", m.AgentRegister, m.Created[AgentRecord], "Register an agent, or find it")
+HEARTBEAT = _write("heartbeat", "POST", "/agents/{agent_id}/heartbeat", m.Empty, AgentRecord, "Say that an agent lives")
+LIST_AGENTS = _read("list_agents", "/agents", m.PageQuery, m.Page[AgentRecord], "List agents, and when they were heard of last")
+
+LIST_MEMBERS = _read("list_members", "/members", m.Empty, m.Page[m.Member], "List the servers that share this store")
 
 ROUTES: tuple[Route[object, object, object], ...] = tuple(value for value in list(globals().values()) if isinstance(value, Route))
 """Every operation of the API."""

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-from array import array
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
-from modelbox.entities.records import ArtifactRecord, ArtifactStorage, ChangeKind, FileType
-from modelbox.entities.series import SeriesBlock, ValueKind
+from modelbox.entities.records import ActionOutcome, ActionStatus, ArtifactRecord, ArtifactStorage, ChangeKind, FileType
 from modelbox.entities.times import from_us, to_us
-from modelbox.errors import InvalidRequest, shortened
+from modelbox.errors import InvalidRequest
 from modelbox.wire.messages import TrackedFile
 from modelbox_server.grpc.schema import message
+from modelbox_server.service.triggers import change_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from modelbox.entities.records import (
+        ActionInstanceRecord,
         ChangeEvent,
         CheckpointRecord,
         EventRecord,
@@ -28,9 +26,13 @@ if TYPE_CHECKING:
         ModelRecord,
         ModelVersionRecord,
     )
+    from modelbox.wire.messages import ActionState, RunnableAction
 
 __all__ = [
     "Message",
+    "action_message",
+    "action_outcome",
+    "action_status",
     "change_message",
     "checkpoint_message",
     "event_message",
@@ -39,11 +41,10 @@ __all__ = [
     "file_type",
     "framework_name",
     "label_of",
-    "metrics_messages",
     "model_message",
     "plain",
     "plain_metadata",
-    "point_block",
+    "runnable_message",
     "set_metadata",
     "set_time",
     "set_value",
@@ -64,8 +65,6 @@ _CHANGES = {
     ChangeKind.UPLOADED: 4,
     ChangeKind.DOWNLOADED: 5,
 }
-_INT64_MAX = 2**63 - 1
-_MAX_WALL_TIME_S = _INT64_MAX // 1_000_000
 _EXACT_INTEGERS = 2.0**53
 _MAX_DEPTH = 32
 
@@ -163,7 +162,10 @@ def set_metadata(target: Mapping[str, Message], metadata: Mapping[str, Json]) ->
 # --- records -----------------------------------------------------------------------------------------------------------------------------
 
 
-def stamped(made: Message, record: ExperimentRecord | CheckpointRecord | ModelRecord | ModelVersionRecord | ArtifactRecord) -> Message:
+def stamped(
+    made: Message,
+    record: ExperimentRecord | CheckpointRecord | ModelRecord | ModelVersionRecord | ArtifactRecord | ActionInstanceRecord,
+) -> Message:
     """Write the times of a record into its message, and return that."""
     set_time(made.created_at, record.created_at)
     set_time(made.updated_at, record.updated_at)
@@ -235,27 +237,68 @@ def event_message(record: EventRecord) -> Message:
 
 
 def change_message(event: ChangeEvent) -> Message:
-    """Return what a watcher gets of a change: the fields that the object has now, what they were before, and who did it."""
+    """Return what a watcher gets of a change."""
     made = message("WatchNamespaceResponse")(event=_CHANGES[event.kind])
-    about: dict[str, Json] = {
-        "Id": event.object_id,
-        "ObjectType": event.object_type,
-        "ParentId": event.parent_id or "",
-        "Namespace": event.namespace,
-        "Kind": str(event.kind),
-        "Actor": event.actor,
-        "At": event.at.astimezone(UTC).isoformat(),
-        "Sequence": event.seq,
-    }
-    rest = {key: value for key, value in event.payload.items() if key != "new"}
-    fields = {_go_name(key): value for key, value in (event.payload.get("new") or {}).items()}
-    set_value(made.payload, {**fields, **{_go_name(key): value for key, value in rest.items()}, **about})
+    set_value(made.payload, change_fields(event))
     return made
 
 
-def _go_name(field: str) -> str:
-    """Return a field as the payload of 2022 named it: ``external_id`` was ``ExternalId``."""
-    return "".join(part.capitalize() for part in field.split("_"))
+# --- actions and members -----------------------------------------------------------------------------------------------------------------
+
+
+def action_message(state: ActionState) -> Message:
+    """Return an Action with each time that it was asked for."""
+    made = message("Action")(id=state.action.id, name=state.action.name)
+    for record in state.instances:
+        instance = made.states.add(
+            id=record.id,
+            action_id=record.action_id,
+            attempt=record.attempt,
+            status=record.status.number,
+            outcome=record.outcome.number,
+            reason=record.reason,
+        )
+        stamped(instance, record)
+    return made
+
+
+def runnable_message(waiting: RunnableAction) -> Message:
+    """Return a RunnableAction: its command is the name of the action, and beside the params is the change that asked for it, if one did."""
+    made = message("RunnableAction")(id=waiting.instance.id, action_id=waiting.action.id, command=waiting.action.name)
+    set_metadata(made.params, waiting.action.params)
+    if waiting.instance.cause:
+        set_value(made.params["event"], waiting.instance.cause)
+    return made
+
+
+def action_status(number: int) -> ActionStatus:
+    """Return a status by its number.
+
+    Raises
+    ------
+    InvalidRequest
+        There is none of this number.
+    """
+    found = next((status for status in ActionStatus if status.number == number), None)
+    if found is None:
+        known = ", ".join(f"{status.number} ({status})" for status in ActionStatus)
+        raise InvalidRequest(f"There is no status {number}: send {known}.", field="status")
+    return found
+
+
+def action_outcome(number: int) -> ActionOutcome:
+    """Return an outcome by its number.
+
+    Raises
+    ------
+    InvalidRequest
+        There is none of this number.
+    """
+    found = next((outcome for outcome in ActionOutcome if outcome.number == number), None)
+    if found is None:
+        known = ", ".join(f"{outcome.number} ({outcome})" for outcome in ActionOutcome)
+        raise InvalidRequest(f"There is no outcome {number}: send {known}.", field="outcome")
+    return found
 
 
 # --- files -------------------------------------------------------------------------------------------------------------------------------
@@ -295,67 +338,3 @@ def tracked_file(file: Message, field: str) -> TrackedFile:
     if not file.path:
         raise InvalidRequest(f"{field}.path is empty: say where the file is.", field=f"{field}.path")
     return TrackedFile(name=label_of(file.path), uri=file.path, file_type=file_type(file.file_type), md5=file.checksum)
-
-
-# --- metrics -----------------------------------------------------------------------------------------------------------------------------
-
-
-def point_block(object_id: str, key: str, value: Message) -> SeriesBlock:
-    """Return one point as a block.
-
-    Raises
-    ------
-    InvalidRequest
-        There is no value, or step or wall clock do not fit in 63 bits.
-    """
-    kind = value.WhichOneof("value")
-    if kind is None:
-        raise InvalidRequest("The point has no value: set f_val, s_tensor or b_tensor.", field="value")
-    if value.step > _INT64_MAX:
-        raise InvalidRequest(f"The step {value.step} must be below 2^63.", field="value.step")
-    if value.wallclock_time > _MAX_WALL_TIME_S:
-        raise InvalidRequest(
-            f"The wall clock {shortened(value.wallclock_time, 40)} must be seconds since 1970.", field="value.wallclock_time"
-        )
-    steps, wall_times_us = array("q", [value.step]), array("q", [value.wallclock_time * 1_000_000])
-    match kind:
-        case "f_val":
-            return SeriesBlock(object_id=object_id, key=key, steps=steps, wall_times_us=wall_times_us, values=array("d", [value.f_val]))
-        case "s_tensor":
-            texts = [value.s_tensor]
-            return SeriesBlock(object_id=object_id, key=key, kind=ValueKind.TEXT, steps=steps, wall_times_us=wall_times_us, values=texts)
-        case _:
-            blobs = [value.b_tensor]
-            return SeriesBlock(object_id=object_id, key=key, kind=ValueKind.BYTES, steps=steps, wall_times_us=wall_times_us, values=blobs)
-
-
-_VALUE_FIELDS = {ValueKind.FLOAT: "f_val", ValueKind.TEXT: "s_tensor", ValueKind.BYTES: "b_tensor"}
-
-
-def metrics_messages(blocks: Iterable[SeriesBlock]) -> list[Message]:
-    """Return one Metrics per key, its points in the order of their steps, whatever their kinds.
-
-    A step below zero, which 2022 could not say, is left out; a wall clock before 1970 becomes 0.
-    """
-    by_key: dict[str, list[tuple[int, int, str, object]]] = {}
-    for block in blocks:
-        steps = np.asarray(block.steps, dtype=np.int64).tolist()
-        wall_times_us = np.asarray(block.wall_times_us, dtype=np.int64).tolist()
-        values = np.asarray(block.values).tolist() if block.kind is ValueKind.FLOAT else block.values
-        field = _VALUE_FIELDS[block.kind]
-        by_key.setdefault(block.key, []).extend(
-            (step, max(0, at_us) // 1_000_000, field, value)
-            for step, at_us, value in zip(steps, wall_times_us, values, strict=True)  # type: ignore[arg-type]  # a list in all cases
-            if step >= 0
-        )
-    point = message("MetricsValue")
-    return [
-        message("Metrics")(
-            key=key,
-            values=[
-                point(step=step, wallclock_time=at_s, **{field: value})
-                for step, at_s, field, value in sorted(points, key=lambda one: (one[0], one[1]))
-            ],
-        )
-        for key, points in sorted(by_key.items())
-    ]

@@ -23,9 +23,10 @@ from modelbox.entities.times import now
 from modelbox.errors import InvalidRequest, ModelBoxError, StorageUnavailable, shortened
 from modelbox.wire.messages import MAX_PAGE, ChangesQuery
 from modelbox_server.grpc import store
-from modelbox_server.grpc.convert import change_message, point_block
+from modelbox_server.grpc.convert import change_message
 from modelbox_server.grpc.gathering import Gatherer
 from modelbox_server.grpc.health import add_health, add_reflection
+from modelbox_server.grpc.points import point_block
 from modelbox_server.grpc.schema import PACKAGE, SERVICES, message
 from modelbox_server.observing.logs import REQUEST_ID
 from modelbox_server.service.context import Caller
@@ -135,6 +136,7 @@ class GrpcServer:
 
     async def unary(self, name: str, caller: Caller, request: Message) -> Message:
         """Carry out a call that asks once and is answered once."""
+        store.complete(name, request)
         if name == "LogMetrics":
             await self._gatherer.append(caller, point_block(request.parent_id, request.key, request.value))
             return message("LogMetricsResponse")()
@@ -173,6 +175,7 @@ class GrpcServer:
 
     async def download(self, caller: Caller, request: Message) -> AsyncIterator[Message]:
         """Yield a file: what it is, then its bytes."""
+        store.complete("DownloadFile", request)
         frames: Iterator[Message] = await self._face.run(lambda: store.download(store.Call(self._face.services(), caller, request)))
         while (frame := await self._face.run(next, frames, None)) is not None:
             yield frame

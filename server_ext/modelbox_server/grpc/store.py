@@ -14,9 +14,10 @@ from msgspec import Struct, structs
 
 from modelbox.entities.names import checked_namespace
 from modelbox.entities.times import now
-from modelbox.errors import InvalidRequest, MethodNotAllowed, NotFound
+from modelbox.errors import InvalidRequest, NotFound
 from modelbox.wire import messages as m
 from modelbox_server.grpc import convert
+from modelbox_server.grpc.points import metrics_messages
 from modelbox_server.grpc.schema import message
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from modelbox_server.service.context import Caller
     from modelbox_server.wiring import Services
 
-__all__ = ["UNARY", "Call", "begin_upload", "download", "uploaded"]
+__all__ = ["NEEDED", "UNARY", "Call", "begin_upload", "complete", "download", "uploaded"]
 
 T = TypeVar("T")
 
@@ -40,6 +41,48 @@ class Call:
     services: Services
     caller: Caller
     request: Message
+
+
+NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "GetExperiment": ("id",),
+        "CreateCheckpoint": ("experiment_id",),
+        "ListCheckpoints": ("experiment_id",),
+        "GetCheckpoint": ("experiment_id",),
+        "CreateModelVersion": ("model", "version"),
+        "ListModelVersions": ("model",),
+        "DownloadFile": ("file_id",),
+        "UpdateMetadata": ("parent_id",),
+        "ListMetadata": ("parent_id",),
+        "TrackArtifacts": ("files",),
+        "ListArtifacts": ("parent_id",),
+        "LogMetrics": ("parent_id", "key"),
+        "GetMetrics": ("parent_id",),
+        "LogEvent": ("parent_id", "event"),
+        "ListEvents": ("parent_id",),
+        "CreateActions": ("object_id",),
+        "ListActions": ("object_id",),
+        "RegisterAgent": ("node_info", "agent_name"),
+        "Heartbeat": ("node_id",),
+        "UpdateActionStatus": ("action_instance_id", "status"),
+    }
+)
+"""The parts without which a request means nothing. What else may be missing, such as a name, the services refuse in their own words."""
+
+
+def complete(name: str, request: Message) -> Message:
+    """Return a request that has the parts which its method needs.
+
+    Raises
+    ------
+    InvalidRequest
+        One is missing.
+    """
+    for part in NEEDED.get(name, ()):
+        value = getattr(request, part)
+        if not (value.ByteSize() if hasattr(value, "ByteSize") else value):
+            raise InvalidRequest(f"{part} is empty: {name} needs it.", field=part)
+    return request
 
 
 Function: TypeAlias = "Callable[[Call], Message]"
@@ -219,7 +262,7 @@ def _list_metadata(call: Call) -> Message:
 @_rpc("GetMetrics")
 def _get_metrics(call: Call) -> Message:
     blocks = call.services.metrics.read(call.caller, m.MetricsQuery(objects=[call.request.parent_id]))
-    return message("GetMetricsResponse")(metrics=convert.metrics_messages(blocks))
+    return message("GetMetricsResponse")(metrics=metrics_messages(blocks))
 
 
 @_rpc("LogEvent")
@@ -271,6 +314,8 @@ def _list_artifacts(call: Call) -> Message:
 
 def begin_upload(services: Services, caller: Caller, file: Message) -> ArtifactUpload:
     """Open an upload from the first frame of its stream; a checksum that it declares is verified at the end."""
+    if not file.parent_id:
+        raise InvalidRequest("metadata.parent_id is empty: say which object the file belongs to.", field="metadata.parent_id")
     query = m.ArtifactUploadQuery(name=convert.label_of(file.path), file_type=convert.file_type(file.file_type), md5=file.checksum or None)
     return services.artifacts.begin_upload(caller, file.parent_id, query)
 
@@ -291,22 +336,66 @@ def download(call: Call) -> Iterator[Message]:
         yield frame(chunks=bytes(chunk))
 
 
-# --- what there is not -------------------------------------------------------------------------------------------------------------------
+# --- actions, agents, members ------------------------------------------------------------------------------------------------------------
+
+
+@_rpc("CreateActions")
+def _create_actions(call: Call) -> Message:
+    asked = call.request
+    body = m.ActionCreate(
+        name=asked.name,
+        object_type=asked.object_type,
+        arch=asked.arch,
+        params=convert.plain_metadata(asked.params),
+        predicate=asked.trigger.predicate,
+    )
+    created = call.services.actions.create(call.caller, asked.object_id, body)
+    made = message("CreateActionResponse")()
+    convert.set_time(made.created_at, created.item.created_at)
+    return made
+
+
+@_rpc("ListActions")
+def _list_actions(call: Call) -> Message:
+    found = _every(lambda query: call.services.actions.list(call.caller, call.request.object_id, query), m.PageQuery())
+    return message("ListActionsResponse")(actions=[convert.action_message(state) for state in found])
+
+
+@_rpc("RegisterAgent")
+def _register_agent(call: Call) -> Message:
+    node = call.request.node_info
+    body = m.AgentRegister(name=call.request.agent_name, host_name=node.host_name, ip_addr=node.ip_addr, arch=node.arch)
+    return message("RegisterAgentResponse")(node_id=call.services.agents.register(call.caller, body).item.id)
+
+
+@_rpc("Heartbeat")
+def _heartbeat(call: Call) -> Message:
+    call.services.agents.heartbeat(call.caller, call.request.node_id)
+    return message("HeartbeatResponse")()
+
+
+@_rpc("GetRunnableActionInstances")
+def _get_runnable_action_instances(call: Call) -> Message:
+    query = m.RunnableQuery(name=call.request.action_name, arch=call.request.arch, limit=m.MAX_PAGE)
+    waiting = call.services.actions.runnable(call.caller, query).items
+    return message("GetRunnableActionInstancesResponse")(instances=[convert.runnable_message(one) for one in waiting])
+
+
+@_rpc("UpdateActionStatus")
+def _update_action_status(call: Call) -> Message:
+    asked = call.request
+    body = m.ActionInstanceUpdate(
+        status=convert.action_status(asked.status), outcome=convert.action_outcome(asked.outcome), reason=asked.outcome_reason
+    )
+    call.services.actions.report(call.caller, asked.action_instance_id, body)
+    return message("UpdateActionStatusResponse")()
 
 
 @_rpc("GetClusterMembers")
 def _get_cluster_members(call: Call) -> Message:
-    del call
-    # One server is a cluster of none: members are those that share a database.
-    return message("GetClusterMembersResponse")()
-
-
-@_rpc("CreateActions")
-@_rpc("ListActions")
-@_rpc("Heartbeat")
-@_rpc("RegisterAgent")
-@_rpc("GetRunnableActionInstances")
-@_rpc("UpdateActionStatus")
-def _no_actions(call: Call) -> Message:
-    del call
-    raise MethodNotAllowed("This server has no actions and agents: keep what they would have done as events and metadata of the object.")
+    member = message("ClusterMember")
+    members = [
+        member(id=one.id, host_name=one.host_name, rpc_addr=one.rpc_addr, http_addr=one.http_addr)
+        for one in call.services.members.list(call.caller).items
+    ]
+    return message("GetClusterMembersResponse")(members=members)

@@ -14,6 +14,8 @@ from typing import TypeVar
 
 from modelbox.entities.ids import is_id
 from modelbox.entities.records import (
+    ActionInstanceRecord,
+    ActionRecord,
     ArtifactRecord,
     ChangeEvent,
     ChangeKind,
@@ -161,7 +163,8 @@ class Objects:
                 tx.delete(_RECORDS[member.type], [Condition("id", "eq", member.id)])
             tx.delete(ArtifactRecord, on_them)
             tx.delete(EventRecord, on_them)
-            tx.delete(MetadataEntry, [Condition("object_id", "in", list(types))])
+            for kind in (MetadataEntry, ActionInstanceRecord, ActionRecord):
+                tx.delete(kind, [Condition("object_id", "in", list(types))])
             tx.delete(ObjectRef, [Condition("id", "in", list(types))])
         return Erased([member.id for member in members], contents, count)
 

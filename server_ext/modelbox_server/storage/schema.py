@@ -12,6 +12,9 @@ from enum import Enum, auto
 from types import MappingProxyType
 
 from modelbox.entities.records import (
+    ActionInstanceRecord,
+    ActionRecord,
+    AgentRecord,
     ArtifactRecord,
     ChangeEvent,
     CheckpointRecord,
@@ -279,6 +282,45 @@ _TABLES = (
         indexes=(Index(("object_id", "seq")), Index(("namespace", "seq"))),
     ),
     Table("operations", DoneOperation, (_id("key"), _time("at")), clustered=True),
+    Table(
+        "actions",
+        ActionRecord,
+        (
+            _id("id"),
+            _id("object_id"),
+            _name("namespace"),
+            _name("name"),
+            _label("arch"),
+            _json("params"),
+            _text("predicate"),
+            _integer("seen_seq"),
+            _time("created_at"),
+        ),
+        indexes=(Index(("object_id", "created_at")),),
+    ),
+    Table(
+        "action_instances",
+        ActionInstanceRecord,
+        (
+            _id("id"),
+            _id("action_id"),
+            _id("object_id"),
+            _integer("attempt"),
+            _id("status"),
+            _id("outcome"),
+            _text("reason"),
+            _json("cause"),
+            _time("created_at"),
+            _time("updated_at"),
+        ),
+        uniques=(Unique(("action_id", "attempt")),),
+        indexes=(Index(("object_id",)), Index(("status", "created_at"))),
+    ),
+    Table(
+        "agents",
+        AgentRecord,
+        (_id("id"), _name("name"), _label("host_name"), _label("ip_addr"), _label("arch"), _time("created_at"), _time("seen_at")),
+    ),
 )
 
 TABLES: Mapping[type[Record], Table] = MappingProxyType({table.kind: table for table in _TABLES})

@@ -5,6 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 from modelbox.entities.ids import random_id
 from modelbox.entities.records import (
+    ActionInstanceRecord,
+    ActionOutcome,
+    ActionRecord,
+    ActionStatus,
+    AgentRecord,
     ArtifactRecord,
     ArtifactStorage,
     ChangeEvent,
@@ -92,6 +97,30 @@ def one_of_each() -> list[Record]:
             updated_at=DAY,
         ),
         DoneOperation(key=random_id(), at=DAY),
+        ActionRecord(
+            id=random_id(),
+            object_id=parent,
+            namespace=NAMESPACE,
+            name="benchmark é",
+            arch="arm64",
+            params={"batch": [1, None], "at most": math.inf},
+            predicate='event.Kind == "created"',
+            seen_seq=2**63 - 1,
+            created_at=DAY,
+        ),
+        ActionInstanceRecord(
+            id=random_id(),
+            action_id=random_id(),
+            object_id=parent,
+            attempt=7,
+            status=ActionStatus.FINISHED,
+            outcome=ActionOutcome.FAILURE,
+            reason="no\nmemory",
+            cause={"Name": "é"},
+            created_at=DAY,
+            updated_at=DAY,
+        ),
+        AgentRecord(id=random_id(), name="bench", host_name="höst", ip_addr="::1", arch="arm64", created_at=DAY, seen_at=DAY),
         model(),
         ModelVersionRecord(
             id=random_id(),

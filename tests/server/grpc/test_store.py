@@ -12,12 +12,14 @@ import grpc
 import pytest
 
 from modelbox.errors import ModelBoxError
+from modelbox_server.grpc import store
 from modelbox_server.grpc.schema import SERVICES, message
 from modelbox_server.testing.api_client import ApiClient
 from modelbox_server.testing.live_server import LiveServer, live_server
 
 Caller = Callable[..., Any]
 NOWHERE = "0" * 40
+EVENT = message("Event")(name="e", source=message("EventSource")(name="s"))
 
 
 def refused(call: Callable[[], Any]) -> tuple[str, str]:
@@ -280,12 +282,22 @@ def test_since_leaves_out_what_was_before(rpc: Caller) -> None:
     [
         ("CreateExperiment", {}, "INVALID_ARGUMENT"),
         ("CreateExperiment", {"name": "a\nb"}, "INVALID_ARGUMENT"),
-        ("GetExperiment", {}, "NOT_FOUND"),
+        ("GetExperiment", {}, "INVALID_ARGUMENT"),
         ("GetExperiment", {"id": NOWHERE}, "NOT_FOUND"),
-        ("CreateCheckpoint", {}, "NOT_FOUND"),
+        ("CreateCheckpoint", {}, "INVALID_ARGUMENT"),
+        ("CreateCheckpoint", {"experiment_id": NOWHERE}, "NOT_FOUND"),
+        ("ListCheckpoints", {"experiment_id": NOWHERE}, "NOT_FOUND"),
+        ("GetCheckpoint", {"experiment_id": NOWHERE, "epoch": 1}, "NOT_FOUND"),
         ("CreateCheckpoint", {"experiment_id": NOWHERE, "epoch": 2**64 - 1}, "INVALID_ARGUMENT"),
         ("CreateModel", {}, "INVALID_ARGUMENT"),
-        ("CreateModelVersion", {"version": "1"}, "NOT_FOUND"),
+        ("CreateModelVersion", {"version": "1"}, "INVALID_ARGUMENT"),
+        ("CreateModelVersion", {"version": "1", "model": NOWHERE}, "NOT_FOUND"),
+        ("ListModelVersions", {"model": NOWHERE}, "NOT_FOUND"),
+        ("ListArtifacts", {"parent_id": NOWHERE}, "NOT_FOUND"),
+        ("LogEvent", {"parent_id": NOWHERE, "event": EVENT}, "NOT_FOUND"),
+        ("LogEvent", {"parent_id": NOWHERE, "event": message("Event")(name="no source")}, "INVALID_ARGUMENT"),
+        ("ListEvents", {"parent_id": NOWHERE}, "NOT_FOUND"),
+        ("TrackArtifacts", {"files": [message("FileMetadata")(parent_id=NOWHERE, path="x")]}, "NOT_FOUND"),
         ("UpdateMetadata", {"parent_id": NOWHERE}, "NOT_FOUND"),
         ("ListMetadata", {"parent_id": NOWHERE}, "NOT_FOUND"),
         ("LogMetrics", {"parent_id": NOWHERE, "key": "k", "value": value(f_val=1)}, "NOT_FOUND"),
@@ -300,14 +312,26 @@ def test_since_leaves_out_what_was_before(rpc: Caller) -> None:
         ("DownloadFile", {"file_id": NOWHERE}, "NOT_FOUND"),
         ("DownloadFile", {"file_id": "../../etc/passwd"}, "NOT_FOUND"),
         ("WatchNamespace", {"namespace": "a//b"}, "INVALID_ARGUMENT"),
-        ("CreateActions", {"name": "x"}, "UNIMPLEMENTED"),
-        ("Heartbeat", {}, "UNIMPLEMENTED"),
+        ("CreateActions", {"name": "x", "object_id": NOWHERE}, "NOT_FOUND"),
+        ("ListActions", {"object_id": NOWHERE}, "NOT_FOUND"),
+        ("RegisterAgent", {"agent_name": "a", "node_info": message("NodeInfo")(ip_addr="10.0.0.1")}, "INVALID_ARGUMENT"),
+        ("Heartbeat", {"node_id": NOWHERE}, "NOT_FOUND"),
+        ("UpdateActionStatus", {"action_instance_id": NOWHERE, "status": 2}, "NOT_FOUND"),
+        ("UpdateActionStatus", {"action_instance_id": NOWHERE, "status": 7}, "INVALID_ARGUMENT"),
+        ("UpdateActionStatus", {"action_instance_id": NOWHERE, "status": 3, "outcome": 7}, "INVALID_ARGUMENT"),
     ],
 )
 def test_a_mistake_is_a_status_and_a_sentence(rpc: Caller, name: str, fields: dict[str, Any], code: str) -> None:
     found, detail = refused(lambda: rpc(name, **fields))
     assert found == code, detail
     assert detail.endswith(".")
+
+
+@pytest.mark.parametrize("name", store.NEEDED)
+def test_a_request_with_nothing_in_it_is_refused_by_the_name_of_what_it_lacks(rpc: Caller, name: str) -> None:
+    code, detail = refused(lambda: rpc(name))
+    assert code == "INVALID_ARGUMENT"
+    assert detail.startswith(f"{store.NEEDED[name][0]} is empty")
 
 
 def test_random_bytes_never_end_in_an_internal_error(channel: grpc.Channel) -> None:

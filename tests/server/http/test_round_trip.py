@@ -115,6 +115,19 @@ def test_every_object_is_created_read_listed_changed_and_deleted(client: ApiClie
     assert client.api("GET", f"/artifacts/{artifact}/content").body == data
     call.called |= {"upload_artifact", "download_artifact"}
 
+    action = call("create_action", {"name": "bench", "params": {"batch": {"$float": "NaN"}}}, object_id=model).json["item"]["id"]
+    (state,) = call("list_actions", object_id=model).json["items"]
+    assert (state["action"]["id"], state["instances"][0]["status"]) == (action, "pending")
+    (waiting,) = call("list_runnable_actions", query="?name=bench&arch=arm64").json["items"]
+    instance = waiting["instance"]["id"]
+    call("update_action_instance", {"status": "running"}, instance_id=instance)
+    assert call("update_action_instance", {"status": "finished", "outcome": "success"}, instance_id=instance).json["outcome"] == "success"
+    agent = call("register_agent", {"name": name, "host_name": "h"}).json["item"]["id"]
+    assert call("heartbeat", {}, agent_id=agent).json["name"] == name
+    assert agent in {item["id"] for item in call("list_agents").json["items"]}
+    members = call("list_members").json["items"]
+    assert [bool(member["http_addr"]) for member in members] == ([True] if info["face"] == "http" else [])
+
     assert NAMESPACE in {item["name"] for item in call("list_namespaces").json["items"]}
     changes = call("list_changes", query=f"?object_id={experiment}&limit=1000").json["items"]
     assert {"created", "updated"} <= {item["kind"] for item in changes}
