@@ -42,7 +42,9 @@ def blocks(page: str) -> list[Block]:
 
 def clean_environment(store: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MODELBOX_", "JUPYTER", "JPY_"))}
-    return kept | {"MODELBOX_DATA_DIR": str(store)}
+    # A server of the user who runs the tests must not be found: the examples would be kept there.
+    own = {name: str(store / "own") for name in ("MODELBOX_STATE_DIR", "MODELBOX_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
+    return kept | own | {"MODELBOX_DATA_DIR": str(store)}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -43,8 +43,8 @@ class Entry:
 COMMANDS = (
     Entry("status", "Say which store is used, and why.", "modelbox.cli.status:status"),
     Entry("doctor", "Check this installation.", "modelbox.cli.doctor:doctor"),
-    Entry("query", "List the experiments for which a query holds.", "modelbox.cli.client.contents:query"),
-    Entry("sql", "Print what an SQL statement selects from the views; it can only read.", "modelbox.cli.client.contents:sql"),
+    Entry("query", "List the experiments for which a query holds.", "modelbox.cli.client.query:query"),
+    Entry("sql", "Print what an SQL statement selects from the views; it can only read.", "modelbox.cli.client.query:sql"),
     Entry("sync", "Send what processes that have ended, or are offline, left behind.", "modelbox.cli.sync:sync"),
     Entry("client", "Log, list and compare experiments from a shell.", "modelbox.cli.client.base:client"),
     Entry(
@@ -102,12 +102,22 @@ COMMANDS = (
     Entry("client events", "List what trainers and other systems said happened, oldest first.", "modelbox.cli.client.contents:events"),
     Entry("client watch", "Print changes as they happen, a line each, until Ctrl-C.", "modelbox.cli.client.contents:watch"),
     Entry("client cluster-members", "List the servers that share one store.", "modelbox.cli.client.contents:cluster_members"),
-    Entry("client query", "List the experiments for which a query holds.", "modelbox.cli.client.contents:query"),
-    Entry("client sql", "Print what an SQL statement selects from the views; it can only read.", "modelbox.cli.client.contents:sql"),
+    Entry("client query", "List the experiments for which a query holds.", "modelbox.cli.client.query:query"),
+    Entry("client sql", "Print what an SQL statement selects from the views; it can only read.", "modelbox.cli.client.query:sql"),
     Entry("server", "A server of your own, for more than one machine or person."),
     Entry("server init-config", "Write a configuration file to start from.", "modelbox.cli.server.config:init_config"),
     Entry(
         "server check-config", "Say what is wrong with a configuration file, or what it means.", "modelbox.cli.server.config:check_config"
+    ),
+    Entry(
+        "server show-config",
+        "Print the settings that a server would have, from a file, the environment and the defaults.",
+        "modelbox.cli.server.config:show_config",
+    ),
+    Entry(
+        "server settings",
+        "Explain the settings of a configuration file; those with PART in their names.",
+        "modelbox.cli.server.config:settings",
     ),
     Entry("server start", "Start a server, and serve until Ctrl-C or SIGTERM.", "modelbox.cli.server.start:start"),
     Entry("server token", "Print the token of a server that runs here, for clients on other machines.", "modelbox.cli.server.token:token"),

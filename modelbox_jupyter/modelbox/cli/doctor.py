@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from modelbox.cli.output import example
+
 __all__ = ["Finding", "diagnose", "doctor"]
 
 _DISTRIBUTION = "modelbox-jupyter"
@@ -24,7 +26,7 @@ class Finding:
     text: str
 
 
-@click.command()
+@click.command(epilog=example("doctor"))
 @click.pass_context
 def doctor(context: click.Context) -> None:
     """Check this installation.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from modelbox.cli.client.base import Session, with_session
+from modelbox.cli.output import example
 
 __all__ = ["status"]
 
 
-@click.command()
+@click.command(epilog=example("status"))
 @with_session
 def status(session: Session) -> None:
     """Say which store is used, and why."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelbox.cli.client.base import ADDRESS_HELP
+from modelbox.cli.output import example
 from modelbox.errors import NotFound, ServerUnreachable
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ __all__ = ["sync"]
 _WATCH_S = 2.0
 
 
-@click.command()
+@click.command(epilog=example("sync --timeout 30"))
 @click.argument("folder", required=False)
 @click.option("--to", "--address", "address", metavar="ADDRESS", help=ADDRESS_HELP)
 @click.option("--timeout", "timeout_s", type=float, default=60.0, show_default=True, metavar="SECONDS", help="How long to try.")

@@ -7,11 +7,11 @@ import pandas as pd
 from IPython.core.interactiveshell import InteractiveShell
 
 from modelbox import frames
+from modelbox.client.find import find_experiment
 from modelbox.client.shared import default_connection
 from modelbox.errors import InvalidRequest
 from modelbox.notebook.accessor import RunsAccessor
 from modelbox.notebook.command import Command
-from modelbox.notebook.find import find_experiment
 from modelbox.notebook.views import ExperimentView
 from modelbox.notebook.watch import nothing_runs, running, watch
 from modelbox.wire.query.needs import fields_of

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
+from modelbox.client.find import find_experiment
 from modelbox.client.shared import default_connection
 from modelbox.errors import nearest, shortened
 from modelbox.notebook.cell import CellRuns, CellSettings
 from modelbox.notebook.command import Command
-from modelbox.notebook.find import find_experiment
 
 __all__ = ["RUN"]
 

@@ -10,7 +10,7 @@ from modelbox_server.config.table import SECTIONS, SETTINGS
 if TYPE_CHECKING:
     from modelbox_server.config.table import Setting, Value
 
-__all__ = ["settings_table", "template"]
+__all__ = ["default_of", "settings_table", "template", "values_of"]
 
 
 def template() -> str:
@@ -38,11 +38,22 @@ def _toml(value: Value) -> str:
     return json.dumps(value)
 
 
+def values_of(setting: Setting) -> str:
+    """Return what a setting may be, for people."""
+    return ", ".join(setting.choices) or setting.kind
+
+
+def default_of(setting: Setting) -> str:
+    """Return what holds when nothing is said, as it would stand in the file; empty where that is nothing."""
+    if setting.needed:
+        return "(needed)"
+    return "" if setting.default is None else _toml(setting.default)
+
+
 def _kind(setting: Setting) -> str:
     return ", ".join(f"`{choice}`" for choice in setting.choices) or setting.kind
 
 
 def _default(setting: Setting) -> str:
-    if setting.needed:
-        return "(needed)"
-    return "" if setting.default is None else f"`{_toml(setting.default)}`"
+    default = default_of(setting)
+    return default if setting.needed or not default else f"`{default}`"

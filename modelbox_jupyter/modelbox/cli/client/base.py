@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from modelbox.cli.client.output import Printer
 from modelbox.cli.groups import CommandGroup
+from modelbox.entities.ids import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelbox.cli.client.output import Format
     from modelbox.client.connection import ModelBox
+    from modelbox.client.experiment import Experiment
     from modelbox.client.tracked import TrackedObject
 
-__all__ = ["ADDRESS_HELP", "Session", "client", "example", "formats", "with_session"]
+__all__ = ["ADDRESS_HELP", "Session", "client", "with_session"]
 
 ADDRESS_HELP = "host:8085, a URL, or the folder of a local store; searched for when left out (MODELBOX_API_ADDR)."
 
@@ -40,11 +40,17 @@ class Session:
 
         return click.get_current_context().with_resource(ModelBox(self.address, provenance=False, system_metrics=False))
 
-    def object(self, object_id: str) -> TrackedObject:
-        """Return an object of any kind by its id."""
+    def experiment(self, text: str) -> Experiment:
+        """Return an experiment by its id, the beginning of it, or its name: the newest that has it."""
+        from modelbox.client.find import find_experiment
+
+        return find_experiment(self.box, text)
+
+    def object(self, text: str) -> TrackedObject:
+        """Return an object of any kind by its id, or an experiment as :meth:`experiment` does."""
         from modelbox.client.tracked import TrackedObject
 
-        return TrackedObject(self.box.session, object_id)
+        return TrackedObject(self.box.session, text) if is_id(text) else self.experiment(text)
 
 
 def _keep_address(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -74,25 +80,3 @@ def client() -> None:
 
     The token of a server is taken from MODELBOX_API_TOKEN. With --json or --csv, results are for programs.
     """
-
-
-def formats(function: Callable[P, R]) -> Callable[P, R]:
-    """Give a command ``--json`` and ``--csv``; it gets a `printer`."""
-
-    def chosen(context: click.Context, parameter: click.Parameter, value: Format) -> Printer:
-        del context, parameter
-        return Printer(value)
-
-    flags = (
-        click.option("--table", "printer", flag_value="table", default="table", type=str, callback=chosen, expose_value=True, hidden=True),
-        click.option("--json", "printer", flag_value="json", type=str, callback=chosen, help="Print JSON."),
-        click.option("--csv", "printer", flag_value="csv", type=str, callback=chosen, help="Print CSV."),
-    )
-    for flag in flags:
-        function = flag(function)
-    return function
-
-
-def example(text: str) -> str:
-    """Return the end of a help page: an example, kept on its own line."""
-    return f"\b\nExample:\n  modelbox client {text}"

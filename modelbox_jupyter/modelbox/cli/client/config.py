@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from modelbox.cli.output import example
 from modelbox.errors import Conflict, StorageError
 from modelbox.settings import CLIENT_CONFIG, DEFAULT_PORT
 
@@ -16,7 +17,7 @@ server_addr = ":{DEFAULT_PORT}"
 """
 
 
-@click.command("init-config")
+@click.command("init-config", epilog=example("client init-config --path modelbox_client.toml"))
 @click.option("--path", default=CLIENT_CONFIG, show_default=True, type=click.Path(dir_okay=False, path_type=Path), help="Where to.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def init_config(path: Path, *, force: bool) -> None:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 import msgspec
 
-from modelbox.cli.client.base import Session, example, formats, with_session
+from modelbox.cli.client.base import Session, with_session
+from modelbox.cli.output import example, formats
+from modelbox.cli.values import WholeNumber
 from modelbox.entities.times import from_us
-from modelbox.entities.values import json_from_wire
-from modelbox.errors import NotFound, ServerUnreachable, StorageUnavailable
+from modelbox.errors import ServerUnreachable, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from modelbox.cli.client.output import Printer
+    from modelbox.cli.output import Printer
     from modelbox.client.artifacts import Artifact
+    from modelbox.client.connection import ModelBox
     from modelbox.entities.records import ChangeEvent, Json
 
-__all__ = ["cluster_members", "download", "events", "list_artifacts", "metrics", "query", "sql", "track", "upload", "watch"]
+__all__ = ["cluster_members", "download", "events", "list_artifacts", "metrics", "track", "upload", "watch"]
 
 _ARTIFACT = ("artifact_id", "name", "storage", "file_type", "size_bytes", "checksum", "uri")
 _WATCH_EVERY_S = 0.5
@@ -32,7 +35,7 @@ def _artifact_row(artifact: Artifact) -> tuple[Json, ...]:
     return record.id, record.name, str(record.storage), str(record.file_type), record.size_bytes, record.sha256 or record.md5, record.uri
 
 
-@click.command("upload", epilog=example("artifacts upload --parent-id ID --path model.pt"))
+@click.command("upload", epilog=example("client artifacts upload --parent-id digits --path model.pt"))
 @click.option("--parent-id", required=True, help="The experiment, checkpoint, model or version that it belongs to.")
 @click.option("--path", required=True, type=click.Path(exists=True), help="The file, or a folder.")
 @click.option("--type", "file_type", default="undefined", help="model, checkpoint, text, image, audio or video.")
@@ -44,7 +47,7 @@ def upload(session: Session, printer: Printer, parent_id: str, path: str, file_t
     printer.rows(_ARTIFACT, map(_artifact_row, made))
 
 
-@click.command("track", epilog=example("artifacts track --parent-id ID --path s3://bucket/model.pt"))
+@click.command("track", epilog=example("client artifacts track --parent-id digits --path s3://bucket/model.pt"))
 @click.option("--parent-id", required=True, help="The experiment, checkpoint, model or version that it belongs to.")
 @click.option("--path", required=True, help="Where the file is, or a URI.")
 @click.option("--type", "file_type", default="undefined", help="model, checkpoint, text, image, audio or video.")
@@ -55,7 +58,7 @@ def track(session: Session, printer: Printer, parent_id: str, path: str, file_ty
     printer.rows(_ARTIFACT, map(_artifact_row, session.object(parent_id).track_artifacts(path, file_type=file_type)))
 
 
-@click.command("list", epilog=example("artifacts list --parent-id ID"))
+@click.command("list", epilog=example("client artifacts list --parent-id digits"))
 @click.option("--parent-id", required=True, help="The object.")
 @formats
 @with_session
@@ -64,7 +67,7 @@ def list_artifacts(session: Session, printer: Printer, parent_id: str) -> None:
     printer.rows(_ARTIFACT, map(_artifact_row, session.object(parent_id).artifacts), empty="The object has no files.")
 
 
-@click.command("download", epilog=example("artifacts download --parent-id ID --name model.pt --path copy.pt"))
+@click.command("download", epilog=example("client artifacts download --parent-id digits --name model.pt --path copy.pt"))
 @click.option("--parent-id", required=True, help="The object that it belongs to.")
 @click.option("--name", required=True, help="Its name or id; that of a folder brings all below it.")
 @click.option("--path", type=click.Path(), help="Where to; the current folder when left out.")
@@ -75,10 +78,10 @@ def download(session: Session, parent_id: str, name: str, path: str | None, *, o
     click.echo(session.object(parent_id).download_artifact(name, path, overwrite=overwrite))
 
 
-@click.command(epilog=example("metrics ID --key loss --csv"))
+@click.command(epilog=example("client metrics digits --key loss --csv"))
 @click.argument("object_id")
 @click.option("--key", "keys", multiple=True, help="Only this metric; may be repeated. A summary of all when left out.")
-@click.option("--max-points", type=click.IntRange(min=4), help="Thin each series to about so many points, keeping minima and maxima.")
+@click.option("--max-points", type=WholeNumber(min=4), help="Thin each series to about so many points, keeping minima and maxima.")
 @formats
 @with_session
 def metrics(session: Session, printer: Printer, object_id: str, keys: Sequence[str], max_points: int | None) -> None:
@@ -93,14 +96,14 @@ def metrics(session: Session, printer: Printer, object_id: str, keys: Sequence[s
 
 
 def _points(session: Session, object_id: str, keys: Sequence[str], max_points: int | None) -> Iterator[tuple[Json, ...]]:
-    for block in session.box.read_metrics([object_id], keys, max_points=max_points):
+    for block in session.box.read_metrics([session.object(object_id).id], keys, max_points=max_points):
         steps, wall_times_us = (memoryview(column).cast("B").cast("q") for column in (block.steps, block.wall_times_us))
         values = block.values if isinstance(block.values, list) else memoryview(cast("bytes", block.values)).cast("B").cast("d")
         for step, at_us, value in zip(steps, wall_times_us, values, strict=True):
             yield block.key, step, from_us(at_us), value.hex() if isinstance(value, bytes) else value
 
 
-@click.command(epilog=example("events ID"))
+@click.command(epilog=example("client events digits"))
 @click.argument("object_id")
 @formats
 @with_session
@@ -111,15 +114,19 @@ def events(session: Session, printer: Printer, object_id: str) -> None:
     printer.rows(("wall_time", "name", "source", "metadata"), rows, empty="The object has no events.")
 
 
-@click.command(epilog=example("watch --namespace team/vision --json"))
+@click.command(epilog=example("client watch --namespace team/vision --json"))
 @click.option("--namespace", help="Only changes in this namespace or below it.")
 @click.option("--since-start/--from-now", default=False, help="Begin with everything that ever happened, or with what happens from now on.")
-@click.option("--limit", type=click.IntRange(min=1), help="End after so many.")
+@click.option("--limit", type=WholeNumber(min=1), help="End after so many.")
 @formats
 @with_session
 def watch(session: Session, printer: Printer, namespace: str | None, limit: int | None, *, since_start: bool) -> None:
     """Print changes as they happen, a line each, until Ctrl-C."""
-    box = session.box
+    with suppress(KeyboardInterrupt):
+        _watch(session.box, printer, namespace, limit, since_start=since_start)
+
+
+def _watch(box: ModelBox, printer: Printer, namespace: str | None, limit: int | None, *, since_start: bool) -> None:
     after = 0 if since_start else max((event.seq for event in box.changes(namespace=namespace)), default=0)
     left = limit
     while left is None or left > 0:
@@ -141,39 +148,10 @@ def _change(event: ChangeEvent) -> dict[str, Json]:
     return {name: fields[name] for name in ("at", "kind", "object_type", "object_id", "namespace", "actor", "face", "seq")}
 
 
-@click.command("cluster-members", epilog=example("cluster-members"))
+@click.command("cluster-members", epilog=example("client cluster-members"))
 @formats
 @with_session
 def cluster_members(session: Session, printer: Printer) -> None:
     """List the servers that share one store."""
     info = session.box.info()
     printer.rows(("address", "version", "metadata_storage"), [(session.box.where.address, info.version, info.metadata_storage)])
-
-
-@click.command(epilog=example('query "params.lr < 0.01 and metrics.accuracy.max > 0.9 order by created limit 10"'))
-@click.argument("text")
-@formats
-@with_session
-def query(session: Session, printer: Printer, text: str) -> None:
-    """List the experiments for which a query holds.
-
-    The columns are what tells the experiments apart, or what the query shows.
-    """
-    from modelbox.frames import experiments
-
-    frame = experiments(text, connection=session.box)
-    if frame.empty:
-        raise NotFound("The query finds no experiment.")
-    table = frame.astype(object).where(frame.notna(), None)
-    printer.rows([str(name) for name in table.columns], table.itertuples(index=False, name=None))
-
-
-@click.command(epilog=example('sql "select name, status from experiments order by created_at desc limit 5"'))
-@click.argument("statement")
-@formats
-@with_session
-def sql(session: Session, printer: Printer, statement: str) -> None:
-    """Print what an SQL statement selects from the views; it can only read."""
-    columns = session.box.sql(statement).columns
-    values = [[json_from_wire(value) for value in column.values] for column in columns]
-    printer.rows([column.name for column in columns], zip(*values, strict=True), empty="The statement selects no rows.")

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelbox.cli.client.base import Session, example, formats, with_session
+from modelbox.cli.client.base import Session, with_session
+from modelbox.cli.output import example, formats
+from modelbox.cli.values import WholeNumber
 from modelbox.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from modelbox.cli.client.output import Printer
+    from modelbox.cli.output import Printer
     from modelbox.client.experiment import Experiment
 
 __all__ = [
@@ -36,7 +38,7 @@ def _experiment_row(experiment: Experiment) -> tuple[Any, ...]:
     return record.id, record.name, record.namespace, str(record.status), record.owner, record.framework, record.created_at
 
 
-@click.command("create", epilog=example("experiments create --name demo --namespace team/vision"))
+@click.command("create", epilog=example("client experiments create --name demo --namespace team/vision"))
 @click.option("--name", required=True, help="Its name; the same name in a namespace always means the same experiment.")
 @click.option("--namespace", default="", help="Where it belongs; default when left out.")
 @click.option("--owner", default="", help="Whose it is; you when left out.")
@@ -50,32 +52,33 @@ def create_experiment(session: Session, printer: Printer, name: str, namespace: 
     printer.rows(_EXPERIMENT, [_experiment_row(experiment)])
 
 
-@click.command("list", epilog=example('experiments list --query "metrics.loss.min < 0.1"'))
+@click.command("list", epilog=example('client experiments list --query "metrics.loss.min < 0.1"'))
 @click.option("--namespace", help="Only those in this namespace or below it.")
 @click.option("--query", "q", help="Only those that the query finds, in its order.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many.")
+@click.option("--limit", type=WholeNumber(min=1), default=100, show_default=True, help="At most so many.")
 @formats
 @with_session
 def list_experiments(session: Session, printer: Printer, namespace: str | None, q: str | None, limit: int) -> None:
     """List experiments, newest first."""
     filters = {} if q is None else {"q": q}
-    printer.rows(
-        _EXPERIMENT, map(_experiment_row, session.box.experiments(namespace, limit=limit, **filters)), empty="There is no such experiment."
-    )
+    found = session.box.experiments(namespace, limit=limit + 1, **filters)
+    printer.rows(_EXPERIMENT, map(_experiment_row, found[:limit]), empty="There is no such experiment.")
+    if len(found) > limit:
+        click.echo(f"There are more than these {limit}: give a greater --limit.", err=True)
 
 
-@click.command("show", epilog=example("experiments show e71a25a8d3d481463c281f083f5e2671ea2896bc"))
+@click.command("show", epilog=example("client experiments show digits"))
 @click.argument("experiment_id")
 @formats
 @with_session
 def show_experiment(session: Session, printer: Printer, experiment_id: str) -> None:
     """Show an experiment with its metadata and the last values of its metrics."""
-    experiment = session.box.experiment(experiment_id)
+    experiment = session.experiment(experiment_id)
     metrics = {f"metrics.{key}": summary.last for key, summary in experiment.summaries().items()}
     printer.row({**dict(zip(_EXPERIMENT, _experiment_row(experiment), strict=True)), **experiment.metadata(), **metrics})
 
 
-@click.command("compare", epilog=example("experiments compare ID ID --all"))
+@click.command("compare", epilog=example("client experiments compare digits baseline"))
 @click.argument("experiment_ids", nargs=-1, required=True)
 @click.option("--all", "everything", is_flag=True, help="Also what is the same in all.")
 @formats
@@ -84,7 +87,7 @@ def compare_experiments(session: Session, printer: Printer, experiment_ids: Sequ
     """Put experiments side by side: parameters, tags and metrics that differ."""
     if len(experiment_ids) < 2:
         raise InvalidRequest("One experiment alone compares with nothing: give the ids of two or more.", field="experiment_ids")
-    found = [session.box.experiment(experiment_id) for experiment_id in experiment_ids]
+    found = [session.experiment(experiment_id) for experiment_id in experiment_ids]
     facts = [
         {
             "name": experiment.name,
@@ -103,13 +106,13 @@ def compare_experiments(session: Session, printer: Printer, experiment_ids: Sequ
     )
 
 
-@click.command("delete", epilog=example("experiments delete ID --yes"))
+@click.command("delete", epilog=example("client experiments delete digits --yes"))
 @click.argument("experiment_id")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_session
 def delete_experiment(session: Session, experiment_id: str, *, yes: bool) -> None:
     """Delete an experiment with everything that hangs on it."""
-    experiment = session.box.experiment(experiment_id)
+    experiment = session.experiment(experiment_id)
     if not yes:
         click.confirm(f"Delete {experiment.name!r} ({experiment.id}) with its points, checkpoints and files?", abort=True)
     experiment.delete()
@@ -119,16 +122,16 @@ def delete_experiment(session: Session, experiment_id: str, *, yes: bool) -> Non
 _CHECKPOINT = ("checkpoint_id", "experiment_id", "epoch", "metrics", "files", "created_at")
 
 
-@click.command("create", epilog=example("checkpoints create --experiment-id ID --epoch 3 --path model.pt --upload"))
+@click.command("create", epilog=example("client checkpoints create --experiment-id digits --epoch 3 --path model.pt --upload"))
 @click.option("--experiment-id", required=True, help="The experiment.")
-@click.option("--epoch", type=click.IntRange(min=0), default=0, show_default=True, help="The epoch.")
+@click.option("--epoch", type=WholeNumber(min=0), default=0, show_default=True, help="The epoch.")
 @click.option("--path", type=click.Path(exists=True, dir_okay=False), help="A file of it: tracked, or uploaded with --upload.")
 @click.option("--upload", is_flag=True, help="Upload the file instead of keeping a reference to it.")
 @formats
 @with_session
 def create_checkpoint(session: Session, printer: Printer, experiment_id: str, epoch: int, path: str | None, *, upload: bool) -> None:
     """Create the checkpoint of an epoch, or find it."""
-    made = session.box.experiment(experiment_id).new_checkpoint(epoch)
+    made = session.experiment(experiment_id).new_checkpoint(epoch)
     files = []
     if path is not None:
         files = [made.upload_artifact(path, file_type="checkpoint")] if upload else made.track_artifacts(path, file_type="checkpoint")
@@ -136,13 +139,13 @@ def create_checkpoint(session: Session, printer: Printer, experiment_id: str, ep
     printer.rows(("checkpoint_id", "checksum"), [(made.id, checksums)])
 
 
-@click.command("list", epilog=example("checkpoints list --experiment-id ID"))
+@click.command("list", epilog=example("client checkpoints list --experiment-id digits"))
 @click.option("--experiment-id", required=True, help="The experiment.")
 @formats
 @with_session
 def list_checkpoints(session: Session, printer: Printer, experiment_id: str) -> None:
     """List the checkpoints of an experiment by epoch."""
-    found = session.box.experiment(experiment_id).checkpoints()
+    found = session.experiment(experiment_id).checkpoints()
     rows = [
         (one.id, one.experiment_id, one.epoch, one.metrics, ", ".join(file.name for file in one.artifacts), one.created_at) for one in found
     ]
@@ -152,7 +155,7 @@ def list_checkpoints(session: Session, printer: Printer, experiment_id: str) -> 
 _MODEL = ("model_id", "name", "namespace", "owner", "task", "description", "created_at")
 
 
-@click.command("create", epilog=example("models create --name digits --task classification"))
+@click.command("create", epilog=example("client models create --name digits --task classification"))
 @click.option("--name", required=True, help="Its name; the same name in a namespace always means the same model.")
 @click.option("--namespace", default="", help="Where it belongs; default when left out.")
 @click.option("--owner", default="", help="Whose it is; you when left out.")
@@ -166,7 +169,7 @@ def create_model(session: Session, printer: Printer, name: str, namespace: str, 
     printer.rows(_MODEL, [(model.id, model.name, model.namespace, model.owner, model.task, model.description, model.created_at)])
 
 
-@click.command("list", epilog=example("models list --namespace team/vision"))
+@click.command("list", epilog=example("client models list --namespace team/vision"))
 @click.option("--namespace", help="Only those in this namespace or below it.")
 @formats
 @with_session
@@ -177,7 +180,7 @@ def list_models(session: Session, printer: Printer, namespace: str | None) -> No
     printer.rows(_MODEL, rows, empty="There is no such model.")
 
 
-@click.command(epilog=example("versions digits --namespace team/vision"))
+@click.command(epilog=example("client versions digits --namespace team/vision"))
 @click.argument("model")
 @click.option("--namespace", help="Where the model is, when several have its name.")
 @formats

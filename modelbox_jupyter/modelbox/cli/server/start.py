@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelbox.cli.output import example
 from modelbox.cli.server.config import CONFIG_FILE
 from modelbox.errors import ModelBoxError
 from modelbox.settings import servers_folder
@@ -24,7 +25,7 @@ _RELOADED = frozenset({"allowed_hosts", "shutdown_grace_s"})
 _log = logging.getLogger("modelbox.server")
 
 
-@click.command()
+@click.command(epilog=example("server start --config-path modelbox_server.toml"))
 # With one hyphen too: that is how the documentation of 2022 writes it.
 @click.option("--config-path", "-config-path", metavar="FILE", type=CONFIG_FILE, help="Configuration file.")
 def start(config_path: Path | None) -> None:

@@ -6,14 +6,16 @@ import json
 
 import click
 
+from modelbox.cli.output import example
+from modelbox.cli.values import WholeNumber
 from modelbox.errors import ConfigError, NotFound
 from modelbox.settings import DEFAULT_PORT, servers_folder
 
 __all__ = ["token"]
 
 
-@click.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="The port it listens on.")
+@click.command(epilog=example("server token --port 8085"))
+@click.option("--port", type=WholeNumber(1, 65535), default=DEFAULT_PORT, show_default=True, help="The port it listens on.")
 def token(port: int) -> None:
     """Print the token of a server that runs here, for clients on other machines."""
     path = servers_folder() / f"{port}.json"
