@@ -5,6 +5,7 @@ variable                meaning
 ======================= ===================================================================================================
 MODELBOX_API_ADDR       address of the server, or folder of the local store, that every client here uses
 MODELBOX_API_TOKEN      token for that server
+MODELBOX_CA_FILE        PEM file of the authority, or of the certificate itself, of a server at an https address
 MODELBOX_JUPYTER_URL    set by the Jupyter extension for its kernels and terminals: where its API is
 MODELBOX_JUPYTER_TOKEN  set by the Jupyter extension: the token that its kernels use
 MODELBOX_DATA_DIR       folder of the local store, which scripts and the Jupyter extension share

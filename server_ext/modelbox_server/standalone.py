@@ -29,8 +29,10 @@ from modelbox_server.http.exchange import ExchangeHandler
 from modelbox_server.http.face import Face
 from modelbox_server.http.handlers import handler_rules
 from modelbox_server.http.meters import METRICS_PATH, meters_app
+from modelbox_server.http.tls import certificate_digest, server_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Collection
     from pathlib import Path
 
@@ -63,6 +65,10 @@ class StandaloneServer:
         Makes the services, on first use and off the event loop.
     host, port
         Where to listen; an empty `host` is every address of this machine, port 0 a free one.
+    grpc_address
+        Host and port of a second place to listen, for gRPC alone. The first speaks it too.
+    tls
+        Files of a certificate and its key, to speak TLS everywhere; ``None`` to speak without.
     token
         What callers have to send; a fresh random one when left out.
     allowed_hosts
@@ -87,6 +93,8 @@ class StandaloneServer:
         *,
         host: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
+        grpc_address: tuple[str, int] | None = None,
+        tls: tuple[Path, Path] | None = None,
         token: str | None = None,
         allowed_hosts: Collection[str] = (),
         runtime_folder: Path | None = None,
@@ -99,7 +107,10 @@ class StandaloneServer:
     ) -> None:
         self.token = token or secrets.token_urlsafe(32)
         self.port = port
+        self.grpc_address = grpc_address
         self._host = host
+        self._tls = tls
+        self._certificate_sha256 = ""
         self._runtime_folder = runtime_folder
         self.meters_url = ""
         self._grace_s = grace_s
@@ -110,14 +121,15 @@ class StandaloneServer:
         self._meters_server: HTTPServer | None = None
         self._trusted_user_id = os.getuid() if trust_same_user else None
         self._server: HTTPServer | None = None
-        self._stops_accepting: Callable[[], None] | None = None
+        self._listeners: list[socket.socket] = []
+        self._stop_accepting: list[Callable[[], None]] = []
         self._grpc: GrpcServer | None = None
         self._front: Front | None = None
 
     @property
     def url(self) -> str:
         """Address for callers on this machine."""
-        return _url(self._host, self.port)
+        return _url("http" if self._tls is None else "https", self._host, self.port)
 
     def _introduced(self, services: Services) -> Services:
         """Tell the services where they can be reached."""
@@ -135,22 +147,21 @@ class StandaloneServer:
         ConfigError
             The address cannot be listened on.
         """
-        listener = _listener(self._host, self.port)
+        tls = self._context()
         try:
+            self._listen()
             self._serve_meters()
         except BaseException:
-            listener.close()
+            self._close_listeners()
             raise
-        self.port = listener.getsockname()[1]
-        server = HTTPServer(make_app(self._face), idle_connection_timeout=_IDLE_S)
+        self._server = server = HTTPServer(make_app(self._face), idle_connection_timeout=_IDLE_S)
         self._grpc = GrpcServer(self._face, self._gate)
         await self._grpc.start()
-        self._front = Front(server, self._grpc.sockets, self._trusted_user_id)
-        self._stops_accepting = add_accept_handler(listener, self._front.accept)
-        self._listener, self._server = listener, server
+        self._front = Front(server, self._grpc.peers, self._trusted_user_id, tls)
+        accepts = (self._front.accept, self._front.accept_grpc)
+        self._stop_accepting = [add_accept_handler(listener, accept) for listener, accept in zip(self._listeners, accepts, strict=False)]
         self._face.warm_up(settle=settle)
-        if self._runtime_folder is not None:
-            _write_private(self._runtime_path(self._runtime_folder), self._runtime_record())
+        self._tell_programs()
 
     def _serve_meters(self) -> None:
         if self._meters_address is None:
@@ -164,10 +175,19 @@ class StandaloneServer:
             return
         self._meters_server = server = HTTPServer(meters_app(self._face))
         server.add_socket(listener)
-        self.meters_url = f"{_url(self._meters_address[0], listener.getsockname()[1])}{METRICS_PATH}"
+        self.meters_url = f"{_url('http', self._meters_address[0], listener.getsockname()[1])}{METRICS_PATH}"
 
     def reconfigure(self, *, allowed_hosts: Collection[str], grace_s: float) -> None:
-        """Take over what can change while the server runs."""
+        """Take over what can change while the server runs; certificate and key are read again from their files.
+
+        Raises
+        ------
+        ConfigError
+            Certificate or key are not what they should be; those from before go on to hold.
+        """
+        if self._front is not None:
+            self._front.tls = self._context()
+            self._tell_programs()
         self._gate.allow_hosts(allowed_hosts)
         self._grace_s = grace_s
 
@@ -176,9 +196,8 @@ class StandaloneServer:
 
         Callers that are connected already are told with 503 to come back later.
         """
-        if self._server is not None and self._grpc is not None and self._front is not None and self._stops_accepting is not None:
-            self._stops_accepting()
-            self._listener.close()
+        self._close_listeners()
+        if self._server is not None and self._grpc is not None and self._front is not None:
             await asyncio.gather(self._face.drain(self._grace_s), self._grpc.stop(self._grace_s))
             await self._front.close()
             await self._server.close_all_connections()
@@ -189,11 +208,40 @@ class StandaloneServer:
         if self._runtime_folder is not None:
             self._forget(self._runtime_path(self._runtime_folder))
 
+    def _listen(self) -> None:
+        listener = _listener(self._host, self.port)
+        self._listeners.append(listener)
+        self.port = listener.getsockname()[1]
+        if self.grpc_address is not None:
+            host, port = self.grpc_address
+            second = _listener(host, port)
+            self._listeners.append(second)
+            self.grpc_address = (host, second.getsockname()[1])
+
+    def _close_listeners(self) -> None:
+        for stop_accepting in self._stop_accepting:
+            stop_accepting()
+        for listener in self._listeners:
+            listener.close()
+
     def _runtime_path(self, folder: Path) -> Path:
         return folder / f"{self.port}.json"
 
+    def _context(self) -> ssl.SSLContext | None:
+        if self._tls is None:
+            return None
+        context = server_context(*self._tls)
+        self._certificate_sha256 = certificate_digest(self._tls[0])
+        return context
+
+    def _tell_programs(self) -> None:
+        if self._runtime_folder is not None:
+            _write_private(self._runtime_path(self._runtime_folder), self._runtime_record())
+
     def _runtime_record(self) -> dict[str, object]:
-        return {"url": self.url, "token": self.token, "pid": os.getpid(), "started_at": datetime.now(UTC).isoformat()}
+        record = {"url": self.url, "token": self.token, "pid": os.getpid(), "started_at": datetime.now(UTC).isoformat()}
+        # By it, programs of the same user know the certificate, whatever names it has and whoever signed it.
+        return record if self._tls is None else {**record, "certificate_sha256": self._certificate_sha256}
 
     def _forget(self, path: Path) -> None:
         """Remove the runtime file, unless another server took the port and the file meanwhile."""
@@ -229,17 +277,16 @@ def serve(
     asyncio.run(run())
 
 
-def _url(host: str, port: int) -> str:
+def _url(scheme: str, host: str, port: int) -> str:
     host = "127.0.0.1" if host in _WILDCARDS else host
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _listener(host: str, port: int) -> socket.socket:
+    is_dual = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if is_dual or ":" in host else socket.AF_INET
     try:
-        if not host and socket.has_dualstack_ipv6():
-            listener = socket.create_server((host, port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
-        else:
-            listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=is_dual)
     except OSError as error:
         raise ConfigError(f"{host}:{port} cannot be listened on ({error.strerror}): choose another address.") from error
     listener.setblocking(False)

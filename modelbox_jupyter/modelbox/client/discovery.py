@@ -17,7 +17,7 @@ import json
 import os
 import stat
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Found", "Where", "find_offline", "find_store", "open_store"]
 
 _MAX_CONFIG_BYTES = 1 << 20
-_CONFIG_KEYS = frozenset({"server_addr", "token"})
+_CONFIG_KEYS = frozenset({"server_addr", "token", "ca_file"})
 _MODES = ("online", "offline")
 
 
@@ -74,10 +74,12 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A store that was found, and the token for it, which never shows in a ``repr``."""
+    """A store that was found, the token for it, which never shows in a ``repr``, and how it is known to be the right one."""
 
     where: Where
     token: str | None = field(default=None, repr=False)
+    ca_file: str = ""
+    certificate_sha256: str = ""
 
 
 def find_store(
@@ -115,7 +117,7 @@ def find_store(
         or Found(Where("local", str(settings.data_folder(env)), "no server was found, so runs are kept in this folder"))
     )
     where = Where(found.where.kind, found.where.address, found.where.reason, " ".join(passed))
-    return Found(where, token or found.token)
+    return replace(found, where=where, token=token or found.token, ca_file=found.ca_file or env.get("MODELBOX_CA_FILE", ""))
 
 
 def find_offline(
@@ -161,10 +163,11 @@ def open_store(found: Found) -> Transport:
     """
     if found.where.kind in {"jupyter", "server"}:
         from modelbox.client.http import HttpTransport
+        from modelbox.client.trust import Trust
 
         address = parse_address(found.where.address)
         assert isinstance(address, ServerAddress)  # noqa: S101  (a narrowing for the type checkers)
-        return HttpTransport(address, found.token)
+        return HttpTransport(address, found.token, trust=Trust(found.ca_file, found.certificate_sha256))
     folder = Path(found.where.address)
     # A folder that cannot be used is told now, to whoever asked for it.
     return LazyTransport(folder) if _is_usable(folder) else local_transport(folder)
@@ -175,12 +178,18 @@ def _is_usable(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
-def _named(address: str | os.PathLike[str], source: str, reason: str, token: str | None, env: Mapping[str, str]) -> Found:
+def _named(
+    address: str | os.PathLike[str], source: str, reason: str, token: str | None, env: Mapping[str, str], ca_file: str = ""
+) -> Found:
+    ca_file = ca_file or env.get("MODELBOX_CA_FILE", "")
     match parse_address(address, source=source):
         case ServerAddress() as server:
-            if token is None and server.is_loopback and (own := _runtime_record(settings.servers_folder(env) / f"{server.port}.json")):
-                token = own.get("token")
-            return Found(Where("server", str(server), reason), token)
+            own = _runtime_record(settings.servers_folder(env) / f"{server.port}.json") if server.is_loopback else None
+            if own is None:
+                return Found(Where("server", str(server), reason), token, ca_file)
+            if server.scheme == "http" and own.get("url", "").startswith("https:"):
+                server = replace(server, scheme="https")
+            return Found(Where("server", str(server), reason), token or own.get("token"), ca_file, own.get("certificate_sha256", ""))
         case folder:
             return Found(Where("local", str(folder), reason))
 
@@ -190,7 +199,7 @@ def _jupyter_by_environment(env: Mapping[str, str], passed: list[str]) -> Found 
     if not url:
         return None
     address = _server(url)
-    if address is not None and _answers(address):
+    if address is not None and _answers(address, env.get("MODELBOX_CA_FILE", "")):
         return Found(Where("jupyter", str(address), "this process was started by that Jupyter server"), env.get("MODELBOX_JUPYTER_TOKEN"))
     passed.append("The Jupyter server that started this process does not answer.")
     return None
@@ -204,7 +213,7 @@ def _jupyter_by_runtime_file(env: Mapping[str, str], passed: list[str]) -> Found
     if record is None or not record.get("url"):
         return None
     address = _server(record["url"].rstrip("/") + "/modelbox")
-    if address is not None and _answers(address):
+    if address is not None and _answers(address, env.get("MODELBOX_CA_FILE", "")):
         return Found(Where("jupyter", str(address), "that Jupyter server owns this kernel"), record.get("token"))
     passed.append("The Jupyter server of this kernel has no ModelBox that answers: is the extension enabled?")
     return None
@@ -217,7 +226,8 @@ def _configured(env: Mapping[str, str], cwd: Path, token: str | None) -> Found |
         config = _read_config(path)
         if config is None:
             continue
-        return _named(config["server_addr"], f"server_addr in {path}", f"{path} names it", token or config.get("token") or env_token, env)
+        given = token or config.get("token") or env_token
+        return _named(config["server_addr"], f"server_addr in {path}", f"{path} names it", given, env, config.get("ca_file", ""))
     return None
 
 
@@ -236,7 +246,8 @@ def _read_config(path: Path) -> dict[str, str] | None:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is not TOML in UTF-8: {error}.") from error
     problems = [
-        f"{key}: unknown key, {nearest(key, _CONFIG_KEYS) or 'known are server_addr and token'}" for key in config.keys() - _CONFIG_KEYS
+        f"{key}: unknown key, {nearest(key, _CONFIG_KEYS) or 'known are server_addr, token and ca_file'}"
+        for key in config.keys() - _CONFIG_KEYS
     ]
     problems += [
         f"{key}: expected text, got {shortened(value, 40) if key != 'token' else type(value).__name__}"
@@ -261,17 +272,19 @@ def _standalone(env: Mapping[str, str], passed: list[str]) -> Found | None:
         record = _runtime_record(path)
         if record is None or not record.get("url"):
             continue
-        address = _server(record["url"])
-        if address is not None and _answers(address):
-            return Found(Where("server", str(address), f"it runs on this machine under your account ({path})"), record.get("token"))
+        address, certificate = _server(record["url"]), record.get("certificate_sha256", "")
+        if address is not None and _answers(address, certificate_sha256=certificate):
+            where = Where("server", str(address), f"it runs on this machine under your account ({path})")
+            return Found(where, record.get("token"), certificate_sha256=certificate)
         passed.append(f"The server named in {path} does not answer.")
     return None
 
 
-def _answers(address: ServerAddress) -> bool:
+def _answers(address: ServerAddress, ca_file: str = "", certificate_sha256: str = "") -> bool:
     from modelbox.client.http import answers  # 20 ms to load: only where there is a server to ask
+    from modelbox.client.trust import Trust
 
-    return answers(address)
+    return answers(address, Trust(ca_file, certificate_sha256))
 
 
 def _server(url: str) -> ServerAddress | None:

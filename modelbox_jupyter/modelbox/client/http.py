@@ -20,6 +20,7 @@ import msgspec
 
 from modelbox.client import progress
 from modelbox.client.pool import ConnectionPool
+from modelbox.client.trust import Trust, refusal_of
 from modelbox.errors import (
     BatchConflict,
     ChecksumMismatch,
@@ -84,6 +85,8 @@ class HttpTransport:
         The server.
     token
         Sent as ``Authorization: Bearer``; never part of a message or a ``repr``.
+    trust
+        Which server is believed to be the one at an ``https`` address; one that an authority of this machine vouches for when left out.
     connect_timeout_s, answer_timeout_s
         How long to wait for a connection, and for each next piece of an answer.
     """
@@ -91,13 +94,19 @@ class HttpTransport:
     verifies = False
 
     def __init__(
-        self, address: ServerAddress, token: str | None = None, *, connect_timeout_s: float = 5.0, answer_timeout_s: float = 60.0
+        self,
+        address: ServerAddress,
+        token: str | None = None,
+        *,
+        trust: Trust | None = None,
+        connect_timeout_s: float = 5.0,
+        answer_timeout_s: float = 60.0,
     ) -> None:
         if token is not None and not (token.isascii() and token.isprintable()):
             raise InvalidRequest("The token has characters that cannot be sent in a header: copy it again.")
         self._address = address
         self._headers = {"User-Agent": "modelbox-python", **({"Authorization": f"Bearer {token}"} if token else {})}
-        self._pool = ConnectionPool(address, connect_timeout_s=connect_timeout_s, answer_timeout_s=answer_timeout_s)
+        self._pool = ConnectionPool(address, trust or Trust(), connect_timeout_s=connect_timeout_s, answer_timeout_s=answer_timeout_s)
 
     def __repr__(self) -> str:
         return f"HttpTransport({str(self._address)!r})"
@@ -219,7 +228,7 @@ class HttpTransport:
             try:
                 connection, _ = self._pool.take(fresh=last_try)
             except ssl.SSLError as error:
-                raise ServerUnreachable(f"{self._address} cannot be trusted or speaks no TLS ({error.reason or error}).") from error
+                raise ServerUnreachable(refusal_of(self._address, error)) from error
             except socket.gaierror as error:
                 raise ServerUnreachable(f"The host name of {self._address} is not known ({error.strerror}): check the address.") from error
             except OSError as error:
@@ -305,9 +314,9 @@ class _FileBody:
             yield buffer[:count]
 
 
-def answers(address: ServerAddress, *, timeout_s: float = 1.5) -> bool:
+def answers(address: ServerAddress, trust: Trust | None = None, *, timeout_s: float = 1.5) -> bool:
     """Tell whether a ModelBox server lives at `address`. No token is sent."""
-    transport = HttpTransport(address, connect_timeout_s=timeout_s, answer_timeout_s=timeout_s)
+    transport = HttpTransport(address, trust=trust, connect_timeout_s=timeout_s, answer_timeout_s=timeout_s)
     try:
         with transport._exchange("GET", "/livez", None, {}) as response:
             # A Jupyter server without the extension may answer with its login page.

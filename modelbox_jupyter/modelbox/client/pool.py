@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from modelbox.client.address import ServerAddress
+    from modelbox.client.trust import Trust
 
 __all__ = ["ConnectionPool"]
 
@@ -30,15 +31,18 @@ class ConnectionPool:
     ----------
     address
         Where to connect to.
+    trust
+        Which server is believed to be the one at an ``https`` address.
     connect_timeout_s, answer_timeout_s
         How long to wait for a connection, and for each next piece of an answer.
     """
 
-    def __init__(self, address: ServerAddress, *, connect_timeout_s: float, answer_timeout_s: float) -> None:
+    def __init__(self, address: ServerAddress, trust: Trust, *, connect_timeout_s: float, answer_timeout_s: float) -> None:
         self._address = address
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
-        self._tls = ssl.create_default_context() if address.scheme == "https" else None
+        self._trust = trust
+        self._tls = trust.context() if address.scheme == "https" else None
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
@@ -67,6 +71,8 @@ class ConnectionPool:
         else:
             connection = http.client.HTTPSConnection(host, port, timeout=self._connect_timeout_s, context=self._tls)
         connection.connect()
+        if isinstance(connection.sock, ssl.SSLSocket):
+            self._trust.check(connection.sock)
         connection.sock.settimeout(self._answer_timeout_s)
         return connection, False
 

@@ -90,6 +90,22 @@ class ServerConfig:
         """Whether somebody chose that address, so that it is a mistake when it is taken."""
         return self.values["prometheus_addr"] is not None
 
+    @property
+    def grpc_listen(self) -> Endpoint | None:
+        """Where to listen for gRPC alone."""
+        return parse_endpoint(self.text("grpc_listen_addr"), "grpc_listen_addr") if self.text("grpc_listen_addr") else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether other machines can reach it."""
+        return any(endpoint is not None and not endpoint.is_loopback for endpoint in (self.listen, self.grpc_listen))
+
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """The files of certificate and key."""
+        certificate, key = (Path(self.text(name)).expanduser().absolute() for name in ("tls_cert", "tls_key"))
+        return (certificate, key) if self.text("tls_cert") else None
+
     def shown(self) -> dict[str, Value]:
         """Return the settings by path, secrets masked."""
         return {path: "…" if value and find_setting(path).secret else value for path, value in self.values.items()}
@@ -243,21 +259,33 @@ def _contradictions(values: Mapping[str, Value], document: Mapping[str, object])
         elif missing and section.name not in document and document:
             setting, value = section.needed_by
             yield f'[{section.name}]: missing, {setting} = "{value}" needs {", ".join(missing)} in it.'
+    yield from _contradictions_of_addresses(values)
+    for given, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+        if values[given] and not values[other]:
+            yield f"{other}: missing, {given} needs it."
+
+
+def _contradictions_of_addresses(values: Mapping[str, Value]) -> Iterator[str]:
     try:
         if values["prometheus_addr"]:
             parse_endpoint(str(values["prometheus_addr"]), "prometheus_addr")
     except ConfigError as error:
         yield error.detail
-    try:
-        endpoint = parse_endpoint(str(values["listen_addr"]), "listen_addr")
-    except ConfigError as error:
-        yield error.detail
-        return
-    if values["auth.mode"] == "none" and not endpoint.is_loopback and values["auth.allow_open_network"] is not True:
-        yield (
-            f"auth.mode: none lets everybody in who reaches {values['listen_addr']}. Keep mode token, listen on 127.0.0.1:{endpoint.port}, "
-            "or say allow_open_network = true as well."
-        )
+    for setting in ("listen_addr", "grpc_listen_addr"):
+        if values[setting] is None:
+            continue
+        try:
+            endpoint = parse_endpoint(str(values[setting]), setting)
+        except ConfigError as error:
+            yield error.detail
+            continue
+        if values["auth.mode"] == "none" and not endpoint.is_loopback and values["auth.allow_open_network"] is not True:
+            yield (
+                f"auth.mode: none lets everybody in who reaches {values[setting]}. Keep mode token, listen on 127.0.0.1:{endpoint.port}, "
+                "or say allow_open_network = true as well."
+            )
+    if values["grpc_listen_addr"] == values["listen_addr"] and not str(values["listen_addr"]).endswith(":0"):
+        yield "grpc_listen_addr: it is listen_addr, which speaks gRPC anyway. Leave it out, or choose another port."
 
 
 def parse_endpoint(address: str, setting: str) -> Endpoint:

@@ -148,6 +148,14 @@ SETTINGS: tuple[Setting, ...] = (
         f":{DEFAULT_PORT}",
         f":{DEFAULT_PORT}",
     ),
+    Setting("", "grpc_listen_addr", "text", "A second place to listen, for gRPC alone; listen_addr speaks gRPC too."),
+    Setting(
+        "",
+        "tls_cert",
+        "text",
+        "PEM file of a certificate, and of its authorities where clients need them, to speak TLS with; read again at SIGHUP.",
+    ),
+    Setting("", "tls_key", "text", "PEM file of the private key of that certificate, not encrypted; read again at SIGHUP."),
     Setting(
         "",
         "prometheus_addr",

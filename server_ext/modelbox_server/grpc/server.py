@@ -1,8 +1,7 @@
 """The gRPC server: runs on the event loop of the HTTP server, does its work in the same threads, and speaks the same errors.
 
-It listens on two sockets in a private folder. :mod:`modelbox_server.grpc.front` hands it the connections that speak HTTP/2, on one socket
-those whose other end is known to be a program of the same user, on the other everybody else's. With an address of its own it has everybody
-else's there as well.
+It listens on a socket in a private folder, to which :mod:`modelbox_server.grpc.front` passes on the connections that speak HTTP/2.
+:mod:`modelbox_server.grpc.peers` knows who is at their other end.
 """
 
 from __future__ import annotations
@@ -11,9 +10,6 @@ import asyncio
 import logging
 import secrets
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import grpc
@@ -26,6 +22,7 @@ from modelbox_server.grpc import store
 from modelbox_server.grpc.convert import change_message
 from modelbox_server.grpc.gathering import Gatherer
 from modelbox_server.grpc.health import add_health, add_reflection
+from modelbox_server.grpc.peers import Peers
 from modelbox_server.grpc.points import point_block
 from modelbox_server.grpc.schema import PACKAGE, SERVICES, message
 from modelbox_server.observing.logs import REQUEST_ID
@@ -57,14 +54,6 @@ _OPTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sockets:
-    """Where the front passes connections on to."""
-
-    same_user: Path
-    others: Path
-
-
 class GrpcServer:
     """Serves ``modelbox.ModelStore`` and ``modelbox.ModelBoxAdmin``.
 
@@ -79,28 +68,26 @@ class GrpcServer:
     def __init__(self, face: Face, gate: TokenGate) -> None:
         self._face = face
         self._gate = gate
-        self._folder = TemporaryDirectory(prefix="modelbox-grpc-")  # mode 0700
-        self.sockets = Sockets(Path(self._folder.name) / "user", Path(self._folder.name) / "others")
+        self.peers = Peers()
         self._gatherer = Gatherer(face)
-        self._servers: list[grpc.aio.Server] = []
+        self._server: grpc.aio.Server | None = None
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
-        """Listen on both sockets."""
-        for path, is_same_user in ((self.sockets.same_user, True), (self.sockets.others, False)):
-            server = grpc.aio.server(options=_OPTIONS)
-            server.add_generic_rpc_handlers((_Handlers(self, is_same_user=is_same_user),))
-            add_health(server, self._face)
-            add_reflection(server)
-            server.add_insecure_port(f"unix:{path}")
-            await server.start()
-            self._servers.append(server)
+        """Listen on the socket."""
+        self._server = server = grpc.aio.server(options=_OPTIONS)
+        server.add_generic_rpc_handlers((_Handlers(self),))
+        add_health(server, self._face)
+        add_reflection(server)
+        server.add_insecure_port(f"unix:{self.peers.socket_path}")
+        await server.start()
 
     async def stop(self, grace_s: float) -> None:
         """Take no more calls, end the watching ones, and give those under way `grace_s` seconds."""
         self._stopping.set()
-        await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
-        self._folder.cleanup()
+        if self._server is not None:
+            await self._server.stop(grace_s)
+        self.peers.close()
 
     @contextmanager
     def metered(self, kind: str, service: str, name: str, context: Context) -> Iterator[GrpcCall]:
@@ -122,15 +109,17 @@ class GrpcServer:
 
     # --- who calls -----------------------------------------------------------------------------------------------------------------------
 
-    async def admit(self, context: Context, *, is_same_user: bool) -> Caller:
+    async def admit(self, context: Context) -> Caller:
         """Return who calls, or raise as the gate of HTTP does."""
+        peer = self.peers.find(context.peer())
         metadata = context.invocation_metadata()
         pairs = [] if metadata is None else list(metadata)
         headers = {key: value.decode(errors="replace") if isinstance(value, bytes) else value for key, value in pairs}
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        marked = any(name in _MARKS_OF_PROXIES or name.startswith("x-forwarded-") for name in headers)
-        user = self._gate.user_of(token.strip() if scheme.lower() == "bearer" else "", address="", is_trusted=is_same_user and not marked)
-        return Caller(name=user, face="grpc")
+        is_marked = any(name in _MARKS_OF_PROXIES or name.startswith("x-forwarded-") for name in headers)
+        sent = token.strip() if scheme.lower() == "bearer" else ""
+        user = self._gate.user_of(sent, address=peer.address, is_trusted=peer.is_same_user and not is_marked)
+        return Caller(name=user, face="grpc", address=peer.address)
 
     # --- the four shapes of calls --------------------------------------------------------------------------------------------------------
 
@@ -203,9 +192,8 @@ class GrpcServer:
 class _Handlers(grpc.GenericRpcHandler):
     """Finds the function of a method by its name."""
 
-    def __init__(self, server: GrpcServer, *, is_same_user: bool) -> None:
+    def __init__(self, server: GrpcServer) -> None:
         self._server = server
-        self._is_same_user = is_same_user
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         service, _, name = handler_call_details.method.removeprefix(f"/{PACKAGE}.").partition("/")
@@ -231,7 +219,7 @@ class _Handlers(grpc.GenericRpcHandler):
                 with server.metered("server_stream", service, name, context) as call:
                     call.received += 1
                     try:
-                        caller = await server.admit(context, is_same_user=self._is_same_user)
+                        caller = await server.admit(context)
                         async for answer in give(caller, decode(request)):
                             call.sent += 1
                             yield answer.SerializeToString()
@@ -249,7 +237,7 @@ class _Handlers(grpc.GenericRpcHandler):
 
     async def _answered(self, context: Context, call: GrpcCall, work: Callable[[Caller], Awaitable[Message]]) -> bytes:
         try:
-            caller = await self._server.admit(context, is_same_user=self._is_same_user)
+            caller = await self._server.admit(context)
             answer = await work(caller)
         except ModelBoxError as error:
             await _abort(context, error)

@@ -28,6 +28,7 @@ class LiveServer:
     url: str
     token: str
     port: int
+    grpc_port: int | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -43,6 +44,8 @@ def live_server(
     token: str | None = None,
     runtime_folder: Path | None = None,
     trust_same_user: bool = False,
+    tls: tuple[Path, Path] | None = None,
+    grpc_address: tuple[str, int] | None = None,
 ) -> Iterator[LiveServer]:
     """Serve until the ``with`` block ends, then stop gracefully and close the services.
 
@@ -58,9 +61,19 @@ def live_server(
         Where to leave the runtime file by which clients find the server; nowhere when ``None``.
     trust_same_user
         Let programs of this user in without a token.
+    tls
+        Files of a certificate and its key, to speak TLS.
+    grpc_address
+        A second place to listen, for gRPC alone; port 0 is a free one, which the yielded server tells.
     """
     server = StandaloneServer(
-        open_services or _ephemeral, port=port, token=token, runtime_folder=runtime_folder, trust_same_user=trust_same_user
+        open_services or _ephemeral,
+        port=port,
+        grpc_address=grpc_address,
+        tls=tls,
+        token=token,
+        runtime_folder=runtime_folder,
+        trust_same_user=trust_same_user,
     )
     started = threading.Event()
     failures: list[BaseException] = []
@@ -89,7 +102,7 @@ def live_server(
     started.wait(_START_S)
     try:
         if not failures:
-            yield LiveServer(server.url, server.token, server.port)
+            yield LiveServer(server.url, server.token, server.port, server.grpc_address and server.grpc_address[1])
     finally:
         if not loop.is_closed():
             loop.call_soon_threadsafe(stopped.set)

@@ -141,6 +141,20 @@ def test_no_token_on_an_open_address_has_to_be_said_twice(address: str) -> None:
     assert read_config(text + "allow_open_network = true", {}).text("auth.mode") == "none"
 
 
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('grpc_listen_addr = "8086"', 'grpc_listen_addr: expected "HOST:PORT"'),
+        ('grpc_listen_addr = ":8085"', "grpc_listen_addr: it is listen_addr, which speaks gRPC anyway."),
+        ('listen_addr = "127.0.0.1:1"\ngrpc_listen_addr = ":2"\nauth.mode = "none"', "auth.mode: none lets everybody in who reaches :2."),
+        ('tls_key = "/x"', "tls_cert: missing, tls_key needs it."),
+    ],
+)
+def test_what_contradicts_itself_is_told(lines: str, says: str) -> None:
+    (line,) = problems(f'{lines}\n[artifact_storage_filesystem]\nbase_dir = "/x"\n')
+    assert line.startswith(says)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:8085", "localhost:1", "[::1]:2", "127.9.9.9:3"])
 def test_no_token_on_the_loopback_address_is_fine(address: str) -> None:
     text = f'listen_addr = "{address}"\n[artifact_storage_filesystem]\nbase_dir = "/x"\n[auth]\nmode = "none"\n'

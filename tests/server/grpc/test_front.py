@@ -1,5 +1,6 @@
 """One port for HTTP/1.1 and gRPC: what a connection says first decides, however slowly it says it."""
 
+import asyncio
 import http.client
 import socket
 import threading
@@ -8,10 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+import pytest
 
+from modelbox.errors import ConfigError
 from modelbox_server.grpc.front import PREFACE
+from modelbox_server.standalone import StandaloneServer
 from modelbox_server.testing.api_client import ApiClient
 from modelbox_server.testing.live_server import LiveServer, live_server
+from modelbox_server.wiring import ephemeral_services
 
 Caller = Callable[..., Any]
 
@@ -73,6 +78,40 @@ def test_many_channels_at_once_get_all_they_asked_for(server: LiveServer, call_o
     for thread in threads:
         thread.join(60)
     assert len(ids) == 160
+
+
+def test_a_port_of_its_own_speaks_grpc_and_nothing_else(call_over: Callable[..., Caller]) -> None:
+    with live_server(trust_same_user=True, grpc_address=("127.0.0.1", 0)) as server:
+        made = []
+        for port in (server.port, server.grpc_port):
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                made.append(call_over(channel)("CreateExperiment", name="either").experiment_id)
+        assert made[0] == made[1]
+        with socket.create_connection(("127.0.0.1", server.grpc_port or 0), timeout=30) as connection:
+            connection.sendall(f"GET /livez HTTP/1.1\r\nHost: localhost:{server.grpc_port}\r\n\r\n".encode())
+            assert b"speaks gRPC alone" in connection.makefile("rb").read()
+
+
+def test_a_port_that_is_taken_leaves_the_other_one_free() -> None:
+    with live_server() as server:
+        second = StandaloneServer(ephemeral_services, port=0, grpc_address=("127.0.0.1", server.port))
+        with pytest.raises(ConfigError, match="cannot be listened on"):
+            asyncio.run(second.start())
+        socket.create_server(("127.0.0.1", second.port)).close()
+
+
+def test_callers_over_grpc_are_told_apart_by_their_address(call_over: Callable[..., Caller]) -> None:
+    def guess(address: str) -> str:
+        with grpc.insecure_channel(f"{address}:{server.port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            with pytest.raises(grpc.RpcError) as caught:
+                call_over(channel, metadata=[("authorization", "Bearer wrong")])("ListExperiments")
+            return str(caught.value.code().name)
+
+    with live_server() as server:
+        assert [guess("127.0.0.1") for _ in range(21)] == ["UNAUTHENTICATED"] * 20 + ["RESOURCE_EXHAUSTED"]
+        wrong = ApiClient(server.url, {"Authorization": "Bearer wrong"}).api("GET", "/info")
+        assert (wrong.status, 0 < int(wrong.headers["retry-after"]) <= 60) == (429, True)
+        assert ApiClient(server.url, server.headers).api("GET", "/info").status == 200
 
 
 def test_a_stop_ends_watchers_with_a_sentence(call_over: Callable[..., Caller]) -> None:

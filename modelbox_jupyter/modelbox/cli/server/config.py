@@ -51,11 +51,13 @@ def check_config(path: Path) -> None:
 
     All mistakes are told at once. Nothing is started, and no database is asked.
     """
+    from modelbox_server.config.files import check_files
     from modelbox_server.config.loading import load_config
     from modelbox_server.config.stores import check_storage
 
     config = load_config(path, os.environ)
     check_storage(config)
+    check_files(config)
     _print_settings(config)
     click.echo(f"{path} has no mistakes.", err=True)
 

@@ -33,6 +33,7 @@ def start(config_path: Path | None) -> None:
 
     Without a file, the built-in defaults keep everything in memory.
     """
+    from modelbox_server.config.files import check_files
     from modelbox_server.config.loading import load_config
     from modelbox_server.config.stores import check_storage, configured_services
     from modelbox_server.observing.logs import log_to
@@ -41,6 +42,7 @@ def start(config_path: Path | None) -> None:
 
     config = load_config(config_path, os.environ)
     check_storage(config)
+    check_files(config)
     log_to(sys.stderr, config.text("log_format"), config.text("log_level"))
     meters, meters_address = Meters(), config.meters_address
     # Opened now rather than by the first request: what is wrong with a store is said to whoever starts the server.
@@ -49,6 +51,8 @@ def start(config_path: Path | None) -> None:
         lambda: services,
         host=config.listen.host,
         port=config.listen.port,
+        grpc_address=None if config.grpc_listen is None else (config.grpc_listen.host, config.grpc_listen.port),
+        tls=config.tls,
         token=config.text("auth.token") or None,
         allowed_hosts=config.texts("allowed_hosts"),
         runtime_folder=servers_folder(),
@@ -71,10 +75,10 @@ def _reload(server: StandaloneServer, config_path: Path | None, before: ServerCo
 
     try:
         config = load_config(config_path, os.environ)
+        server.reconfigure(allowed_hosts=config.texts("allowed_hosts"), grace_s=config.number("shutdown_grace_s"))
     except ModelBoxError as error:
         _log.warning("The configuration was not read again: %s", error.detail)
         return
-    server.reconfigure(allowed_hosts=config.texts("allowed_hosts"), grace_s=config.number("shutdown_grace_s"))
     fixed = [path for path, value in config.values.items() if value != before.values[path] and path not in _RELOADED]
     tail = f" These take effect at the next start: {', '.join(fixed)}." if fixed else ""
     _log.info("The configuration was read again from %s.%s", config.source, tail)
@@ -89,8 +93,10 @@ def _tell(server: StandaloneServer, config: ServerConfig) -> None:
         sys.stderr.write(
             f"Its token is in {servers_folder() / f'{server.port}.json'}: clients of yours on this machine find it by themselves.\n"
         )
-    if not config.listen.is_loopback:
+    if server.grpc_address is not None:
+        sys.stderr.write(f"It speaks gRPC alone at {config.text('grpc_listen_addr')} (port {server.grpc_address[1]}) as well.\n")
+    if config.tls is None and config.is_open:
         sys.stderr.write(
-            "Other machines can reach it, and what they send is not encrypted: put TLS in front of it outside of a trusted network.\n"
+            "Other machines can reach it, and what they send is not encrypted: set tls_cert and tls_key outside of a trusted network.\n"
         )
     sys.stderr.flush()
