@@ -30,6 +30,7 @@ from modelbox_server.service.objects import Garbage, Objects
 from modelbox_server.service.search import ExperimentSearch
 from modelbox_server.service.sql import SqlService
 from modelbox_server.service.versions import VersionsService
+from modelbox_server.storage.blobs.s3_settings import S3Settings
 from modelbox_server.storage.interfaces import BlobStore, MetadataStore, MetricsStore
 from modelbox_server.storage.registry import open_store
 
@@ -58,9 +59,11 @@ class StorageSettings:
     metrics_storage
         ``integrated`` (SQLite) or ``inmemory``.
     artifact_storage
-        ``filesystem``.
+        ``filesystem`` or ``s3``.
     metadata_file, metrics_file, artifact_folder
         Where these stores keep what they keep; in `folder` when left out.
+    s3
+        The bucket of ``s3``.
     """
 
     folder: Path
@@ -70,6 +73,7 @@ class StorageSettings:
     metadata_file: Path | None = None
     metrics_file: Path | None = None
     artifact_folder: Path | None = None
+    s3: S3Settings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,8 @@ def _opened(settings: StorageSettings, clock: Clock, cleanup: ExitStack, meters:
         cleanup.callback(metadata.close)
         metrics = open_store("metrics", settings.metrics_storage, settings.folder, settings.metrics_file)
         cleanup.callback(metrics.close)
-        blobs = open_store("artifacts", settings.artifact_storage, settings.folder, settings.artifact_folder)
+        artifacts = settings.s3 if settings.artifact_storage == "s3" else settings.artifact_folder
+        blobs = open_store("artifacts", settings.artifact_storage, settings.folder, artifacts)
         cleanup.callback(blobs.close)
         if meters is not None:
             metadata, metrics, blobs = (

@@ -66,12 +66,15 @@ def test_mistakes_are_told_all_at_once(command: list[str], tmp_path: Path, capsy
     assert "metadata_storage: got 'sqlite'." in err
 
 
-def test_a_storage_that_this_version_lacks_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_storage_that_this_version_lacks_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelbox_server.storage.registry.store_names", lambda role: ["ephemeral", "inmemory", "filesystem"])
     path = tmp_path / "box.toml"
     main(["server", "init-config", "--path", str(path)])
     path.write_text(path.read_text().replace('"filesystem"', '"s3"', 1))
     assert main(["server", "start", "--config-path", str(path)]) == 2
-    assert "artifact_storage: 's3' is not in this version, it has filesystem." in capsys.readouterr().err
+    assert "artifact_storage: 's3' is not in this version, it has ephemeral, inmemory, filesystem." in capsys.readouterr().err
 
 
 def test_a_folder_that_somebody_else_could_have_laid_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,12 +9,19 @@ from modelbox.errors import ConfigError
 from modelbox_server.storage.registry import BUILT_IN, Role, open_store, store_names
 
 
-@pytest.mark.parametrize(("role", "name"), [(role, name) for role, names in BUILT_IN.items() for name in names])
+@pytest.mark.parametrize(
+    ("role", "name"), [(role, name) for role, names in BUILT_IN.items() for name in names if not names[name].configured]
+)
 def test_every_built_in_name_opens_a_store_that_bears_it(role: Role, name: str, tmp_path: Path) -> None:
     store = open_store(role, name, tmp_path)
     store.check()
     assert store.name == name
     store.close()
+
+
+def test_a_store_that_needs_settings_says_so_without_them(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="artifacts storage 's3' needs settings of its own"):
+        open_store("artifacts", "s3", tmp_path)
 
 
 def test_an_unknown_name_is_answered_with_what_there_is(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelbox.errors import ConfigError, StorageError
+from modelbox_server.storage.blobs.s3_settings import S3Settings
 from modelbox_server.wiring import StorageSettings, passing_services
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def configured_services(config: ServerConfig, meters: Meters | None = None) -> S
         metadata_file=_place(config, "metadata_storage_integrated.path"),
         metrics_file=_place(config, "metrics_storage_integrated.path"),
         artifact_folder=folder,
+        s3=_s3(config),
     )
     return passing_services(settings, meters=meters)
 
@@ -65,6 +67,28 @@ def check_storage(config: ServerConfig) -> None:
     ]
     if missing:
         raise ConfigError("\n  ".join([f"{config.source} asks for what is not there:", *missing]))
+
+
+def _s3(config: ServerConfig) -> S3Settings | None:
+    if config.text("artifact_storage") != "s3":
+        return None
+
+    def text(name: str) -> str | None:
+        return config.text(f"artifact_storage_s3.{name}") or None
+
+    return S3Settings(
+        bucket=config.text("artifact_storage_s3.bucket"),
+        region=config.text("artifact_storage_s3.region"),
+        prefix=config.text("artifact_storage_s3.prefix"),
+        endpoint_url=text("endpoint_url"),
+        path_style=config.is_on("artifact_storage_s3.path_style"),
+        access_key=text("access_key"),
+        secret_key=text("secret_key"),
+        sse=text("sse"),
+        sse_kms_key=text("sse_kms_key"),
+        checksums="when_required" if text("checksums") == "when_required" else "when_supported",
+        part_bytes=int(config.number("artifact_storage_s3.part_bytes")),
+    )
 
 
 def _place(config: ServerConfig, setting: str) -> Path | None:

@@ -209,7 +209,7 @@ class ArtifactUpload:
     def __enter__(self) -> Self:
         declared = self._declared
         with_md5 = declared.md5 is not None or declared.size_bytes is None or declared.size_bytes <= _MD5_UP_TO_BYTES
-        self._writer = self._blobs.writer(md5=with_md5).__enter__()
+        self._writer = self._blobs.writer(md5=with_md5, sha256=declared.sha256).__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

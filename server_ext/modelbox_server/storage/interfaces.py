@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 __all__ = [
     "AppendOutcome",
     "BatchKey",
+    "BlobEntry",
     "BlobInfo",
     "BlobStore",
     "BlobWriter",
     "Condition",
+    "Leftovers",
     "MetadataStore",
     "MetadataTransaction",
     "MetricsStore",
@@ -296,13 +298,39 @@ class BlobWriter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class BlobEntry:
+    """Bytes that are stored, and how long ago they were stored last, by the clock of the store."""
+
+    key: str
+    size_bytes: int
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What uploads that nobody went on with left behind."""
+
+    count: int
+    size_bytes: int
+
+
 class BlobStore(Protocol):
     """Immutable bytes by content: storing the same bytes twice keeps one copy."""
 
     name: str
 
-    def writer(self, *, md5: bool = True) -> BlobWriter:
-        """Start to store new bytes. Without `md5` none is made, which is faster, and none can be declared."""
+    def writer(self, *, md5: bool = True, sha256: str | None = None) -> BlobWriter:
+        """Start to store new bytes.
+
+        Parameters
+        ----------
+        md5
+            Make an MD5 too; without it the rest is faster, and none can be declared.
+        sha256
+            What the bytes are going to have, where that is known: some stores then need to move less. Other bytes are refused by
+            :meth:`BlobWriter.commit`.
+        """
         ...
 
     def size(self, key: str) -> int:
@@ -331,6 +359,14 @@ class BlobStore(Protocol):
 
     def keys(self) -> Iterator[str]:
         """Yield the key of everything stored, in no order."""
+        ...
+
+    def entries(self) -> Iterator[BlobEntry]:
+        """Yield everything stored, in no order; storing the same bytes once more makes them young again."""
+        ...
+
+    def clean(self, older_than_s: float = 86400.0, *, dry_run: bool = False) -> Leftovers:
+        """Remove what uploads left behind that nobody has gone on with for so long; with `dry_run` only say what that would be."""
         ...
 
     def check(self) -> None:

@@ -43,10 +43,13 @@ class BuiltIn:
         ``module:attribute`` of its class.
     place
         File or folder, inside the folder of the settings, that its constructor takes; ``None`` when it takes none.
+    configured
+        Its constructor takes settings of its own in place of a file or folder, and there are no others to fall back on.
     """
 
     path: str
     place: str | None = None
+    configured: bool = False
 
 
 BUILT_IN: Mapping[Role, Mapping[str, BuiltIn]] = MappingProxyType(
@@ -61,6 +64,7 @@ BUILT_IN: Mapping[Role, Mapping[str, BuiltIn]] = MappingProxyType(
         },
         "artifacts": {
             "filesystem": BuiltIn("modelbox_server.storage.blobs.filesystem:FilesystemBlobStore", "blobs"),
+            "s3": BuiltIn("modelbox_server.storage.blobs.s3:S3BlobStore", configured=True),
         },
     }
 )
@@ -68,18 +72,18 @@ BUILT_IN: Mapping[Role, Mapping[str, BuiltIn]] = MappingProxyType(
 
 
 @overload
-def open_store(role: Literal["metadata"], name: str, folder: Path, place: Path | None = None) -> MetadataStore: ...
+def open_store(role: Literal["metadata"], name: str, folder: Path, place: object = None) -> MetadataStore: ...
 
 
 @overload
-def open_store(role: Literal["metrics"], name: str, folder: Path, place: Path | None = None) -> MetricsStore: ...
+def open_store(role: Literal["metrics"], name: str, folder: Path, place: object = None) -> MetricsStore: ...
 
 
 @overload
-def open_store(role: Literal["artifacts"], name: str, folder: Path, place: Path | None = None) -> BlobStore: ...
+def open_store(role: Literal["artifacts"], name: str, folder: Path, place: object = None) -> BlobStore: ...
 
 
-def open_store(role: Role, name: str, folder: Path, place: Path | None = None) -> Store:
+def open_store(role: Role, name: str, folder: Path, place: object = None) -> Store:
     """Open the store that the settings name for a role.
 
     Parameters
@@ -91,7 +95,7 @@ def open_store(role: Role, name: str, folder: Path, place: Path | None = None) -
     folder
         Where a store that keeps files puts them.
     place
-        The file or folder that a built-in store is to take instead of its own in `folder`.
+        The file or folder that a built-in store is to take instead of its own in `folder`, or the settings that it needs.
 
     Raises
     ------
@@ -105,6 +109,10 @@ def open_store(role: Role, name: str, folder: Path, place: Path | None = None) -
         return _load(_registered(role, name))(folder)
     module, _, attribute = built_in.path.partition(":")
     make: Callable[..., Store] = getattr(import_module(module), attribute)
+    if built_in.configured:
+        if place is None:
+            raise ConfigError(f"The {role} storage {name!r} needs settings of its own, and there are none.", field=f"{role}_storage")
+        return make(place)
     return make() if built_in.place is None else make(place or folder / built_in.place)
 
 

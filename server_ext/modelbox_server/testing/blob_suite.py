@@ -127,6 +127,42 @@ class BlobStoreSuite:
             info = writer.commit(sha256=hashlib.sha256(CONTENT).hexdigest().upper(), md5=md5, size_bytes=len(CONTENT))
         assert store.size(info.key) == len(CONTENT)
 
+    def test_a_digest_that_is_known_before_changes_nothing_for_the_right_bytes(self, store: BlobStore) -> None:
+        """It may be written in capitals."""
+        digest = hashlib.sha256(CONTENT).hexdigest()
+        with store.writer(sha256=digest.upper()) as writer:
+            writer.write(CONTENT)
+            assert writer.commit(sha256=digest).key == digest
+        assert b"".join(store.read(digest)) == CONTENT
+
+    def test_a_digest_that_is_known_before_refuses_other_bytes(self, store: BlobStore) -> None:
+        """What is stored under it stays as it is."""
+        info = stored(store, CONTENT)
+        with store.writer(sha256=info.sha256) as writer:
+            writer.write(CONTENT[::-1])
+            with pytest.raises(ChecksumMismatch, match="nothing was stored"):
+                writer.commit()
+        assert list(store.keys()) == [info.key]
+        assert b"".join(store.read(info.key)) == CONTENT
+
+    def test_entries_tell_size_and_age(self, store: BlobStore) -> None:
+        """The age is that of the last time the bytes were stored, by the clock of the store, which may count whole seconds."""
+        infos = [stored(store, CONTENT), stored(store, b"x")]
+        entries = {entry.key: entry for entry in store.entries()}
+        assert {key: entry.size_bytes for key, entry in entries.items()} == {info.key: info.size_bytes for info in infos}
+        assert all(-2 <= entry.age_s < 600 for entry in entries.values())
+
+    def test_cleaning_leaves_what_is_stored_and_what_is_under_way(self, store: BlobStore) -> None:
+        """And finds nothing where every writer ended well."""
+        info = stored(store, CONTENT)
+        with store.writer() as writer:
+            writer.write(CONTENT)
+            store.clean(3600.0)
+            assert writer.commit().key == info.key
+        assert list(store.keys()) == [info.key]
+        left = store.clean(0.0, dry_run=True)
+        assert (left.count, left.size_bytes) == (0, 0)
+
     @pytest.mark.parametrize("key", ["0" * 64, "", "..", "../../etc/passwd", "a" * 63 + "/", "A" * 64])
     def test_what_is_not_stored_is_missing(self, store: BlobStore, key: str) -> None:
         """Whatever the key looks like, and already when the read is asked for."""

@@ -26,15 +26,18 @@ class Digests:
     ----------
     md5
         Make an MD5 too.
+    sha256
+        What the bytes are going to have, where that is known before the first of them.
     """
 
-    def __init__(self, *, md5: bool) -> None:
+    def __init__(self, *, md5: bool, sha256: str | None = None) -> None:
+        self._expected = sha256
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
         self._size_bytes = 0
 
     @contextmanager
-    def taking(self, data: bytes | memoryview) -> Iterator[None]:
+    def taking(self, data: bytes | bytearray | memoryview) -> Iterator[None]:
         """Add `data` while the block runs; afterwards its buffer may be used for something else."""
         hashing = beside(self._update, data) if len(data) >= _HELPER_FROM_BYTES else None
         try:
@@ -45,7 +48,7 @@ class Digests:
             else:
                 hashing.result()
 
-    def _update(self, data: bytes | memoryview) -> None:
+    def _update(self, data: bytes | bytearray | memoryview) -> None:
         self._sha256.update(data)
         if self._md5 is not None:
             self._md5.update(data)
@@ -70,7 +73,7 @@ class Digests:
                 f"{found.size_bytes} bytes arrived where {size_bytes} were declared, and nothing was stored: send them again.",
                 field="size_bytes",
             )
-        for name, declared, actual in (("sha256", sha256, found.sha256), ("md5", md5, found.md5)):
+        for name, declared, actual in (("sha256", sha256 or self._expected, found.sha256), ("md5", md5, found.md5)):
             if declared is not None and declared.lower() != actual:
                 raise ChecksumMismatch(
                     f"The {name} of what arrived is {actual}, not {declared[:128]!r} as declared, and nothing was stored: send it again.",
@@ -79,7 +82,7 @@ class Digests:
         return found
 
 
-def beside(function: Callable[[bytes | memoryview], None], data: bytes | memoryview) -> "Future[None]":
+def beside(function: Callable[[bytes | bytearray | memoryview], None], data: bytes | bytearray | memoryview) -> "Future[None]":
     """Call `function` with `data` in a helper thread; both are short work that waits for nothing."""
     return _executor().submit(function, data)
 

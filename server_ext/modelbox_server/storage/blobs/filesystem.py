@@ -5,7 +5,8 @@
     FOLDER/incoming/<random>.part     being written, seen by nobody
     FOLDER/ab/ab34…                   whole, named after the SHA-256 of the content
 
-A file appears under its name by one rename after its content is on the disk, so it is whole or absent, also on NFS; no locks are needed.
+A file appears under its name by one rename after its content is on the disk, so it is whole or absent. It works on NFS: it needs neither
+locks nor links, asks again where a handle is stale, and knows that a rename whose answer was lost is reported as a failure.
 
 Thread safety: a store may be used from any thread and process at once, a writer by one thread at a time.
 """
@@ -18,13 +19,14 @@ import re
 import secrets
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from modelbox.errors import BlobMissing, StorageFull, StorageUnavailable, shortened
 from modelbox_server.storage.blobs.digests import Digests
+from modelbox_server.storage.interfaces import BlobEntry, Leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from modelbox_server.storage.interfaces import BlobInfo
@@ -37,7 +39,11 @@ _STALE_S = 24 * 3600.0
 _CLEAN_EVERY_S = 3600.0
 _BUFFER_BYTES = 1 << 20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 _OWN_FILE = os.O_CLOEXEC | os.O_NOFOLLOW
+_TRIES = 3
+
+T = TypeVar("T")
 
 
 class FilesystemBlobStore:
@@ -59,15 +65,15 @@ class FilesystemBlobStore:
             self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clean_sometimes()
 
-    def writer(self, *, md5: bool = True) -> FilesystemBlobWriter:
+    def writer(self, *, md5: bool = True, sha256: str | None = None) -> FilesystemBlobWriter:
         """Start to store new bytes."""
         self._clean_sometimes()
-        return FilesystemBlobWriter(self._folder, self._incoming / f"{secrets.token_hex(16)}.part", md5=md5)
+        return FilesystemBlobWriter(self._folder, self._incoming / f"{secrets.token_hex(16)}.part", md5=md5, sha256=sha256)
 
     def size(self, key: str) -> int:
         """Return the size in bytes."""
         with _translated(self._folder, key):
-            return _place(self._folder, key).lstat().st_size
+            return _fresh(_place(self._folder, key).lstat).st_size
 
     def read(self, key: str, start: int = 0, stop: int | None = None, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """Yield the bytes from `start` up to `stop`; the key is looked up at once."""
@@ -76,7 +82,7 @@ class FilesystemBlobStore:
 
     def _chunks(self, key: str, start: int, stop: int | None, chunk_bytes: int) -> Iterator[bytes]:
         with _translated(self._folder, key):
-            file = os.open(_place(self._folder, key), os.O_RDONLY | _OWN_FILE)
+            file = _fresh(lambda: os.open(_place(self._folder, key), os.O_RDONLY | _OWN_FILE))
         try:
             size_bytes = os.fstat(file).st_size
             end = size_bytes if stop is None else min(stop, size_bytes)
@@ -101,8 +107,43 @@ class FilesystemBlobStore:
 
     def keys(self) -> Iterator[str]:
         """Yield the key of everything stored."""
+        return (key for key, _ in self._files())
+
+    def entries(self) -> Iterator[BlobEntry]:
+        """Yield everything stored, with its size and its age by the clock of whoever keeps the folder."""
+        now_s = self._now_s()
+        for key, place in self._files():
+            with suppress(FileNotFoundError):  # deleted meanwhile, or the list was a stale one
+                found = _fresh(place.lstat)
+                yield BlobEntry(key=key, size_bytes=found.st_size, age_s=now_s - found.st_mtime)
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
         for shard in self._folder.glob("[0-9a-f][0-9a-f]"):
-            yield from (path.name for path in shard.iterdir() if _KEY.fullmatch(path.name))
+            yield from ((path.name, path) for path in shard.iterdir() if _KEY.fullmatch(path.name))
+
+    def clean(self, older_than_s: float = _STALE_S, *, dry_run: bool = False) -> Leftovers:
+        """Remove what writers that died left behind."""
+        count = size_bytes = 0
+        oldest_s = self._now_s() - older_than_s
+        with _translated(self._folder):
+            for part in self._incoming.glob("*.part"):
+                with suppress(FileNotFoundError):  # another process cleans too
+                    found = part.lstat()
+                    if found.st_mtime <= oldest_s:
+                        if not dry_run:
+                            part.unlink()
+                        count, size_bytes = count + 1, size_bytes + found.st_size
+        return Leftovers(count=count, size_bytes=size_bytes)
+
+    def _now_s(self) -> float:
+        """Return the time by the clock that stamps the files: on NFS that of another machine."""
+        probe = self._incoming / f".{secrets.token_hex(16)}.now"
+        with _translated(self._folder):
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OWN_FILE, 0o600))
+            try:
+                return probe.lstat().st_mtime
+            finally:
+                probe.unlink(missing_ok=True)
 
     def check(self) -> None:
         """Return if a file can be written now, raise the reason otherwise."""
@@ -118,12 +159,8 @@ class FilesystemBlobStore:
         if time.monotonic() < self._cleaned_at_s + _CLEAN_EVERY_S:
             return
         self._cleaned_at_s = time.monotonic()
-        oldest_s = time.time() - _STALE_S
-        with _translated(self._folder):
-            for part in self._incoming.glob("*.part"):
-                with suppress(FileNotFoundError):  # another process cleans too
-                    if part.lstat().st_mtime < oldest_s:
-                        part.unlink()
+        with suppress(StorageUnavailable):  # a full disk can still be read from
+            self.clean()
 
 
 class FilesystemBlobWriter:
@@ -137,12 +174,14 @@ class FilesystemBlobWriter:
         Where to write until the content is whole.
     md5
         Make an MD5 too.
+    sha256
+        What the bytes are going to have, where that is known.
     """
 
-    def __init__(self, folder: Path, part: Path, *, md5: bool) -> None:
+    def __init__(self, folder: Path, part: Path, *, md5: bool, sha256: str | None = None) -> None:
         self._folder = folder
         self._part = part
-        self._digests = Digests(md5=md5)
+        self._digests = Digests(md5=md5, sha256=sha256)
         self._buffer = bytearray()
         with _translated(folder):
             self._file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OWN_FILE, 0o600)
@@ -176,7 +215,7 @@ class FilesystemBlobWriter:
                 place.parent.mkdir(mode=0o700, exist_ok=True)
                 _sync_folder(self._folder)
             # The same content may be there already; putting this one in its place also heals a damaged file.
-            self._part.replace(place)
+            _rename(self._part, place, info.size_bytes)
             _sync_folder(place.parent)
         return info
 
@@ -208,8 +247,10 @@ class FilesystemBlobWriter:
                 self._drop()
 
     def _drop(self) -> None:
-        self._close()
-        self._part.unlink(missing_ok=True)
+        with suppress(OSError):  # what cannot be dropped now is cleaned up a day later
+            self._close()
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
 
     def _close(self) -> None:
         if self._file >= 0:
@@ -224,11 +265,35 @@ def _place(folder: Path, key: str) -> Path:
     return folder / key[:2] / key
 
 
+def _rename(part: Path, place: Path, size_bytes: int) -> None:
+    """Give a whole file its name."""
+    try:
+        part.replace(place)
+    except FileNotFoundError:
+        # The answer of an NFS server may be lost; the client's second request then finds nothing to rename.
+        if _fresh(place.lstat).st_size != size_bytes:
+            raise
+
+
+def _fresh(look: Callable[[], T]) -> T:
+    """Return what `look` finds; where NFS remembers a file that was replaced, looking again gets the new one."""
+    for _ in range(_TRIES - 1):
+        try:
+            return look()
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+    return look()
+
+
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable."""
+    """Make a rename in `folder` durable, where the file system can do that for folders."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(handle)
 

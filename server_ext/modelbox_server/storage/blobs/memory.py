@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from modelbox.errors import BlobMissing, shortened
 from modelbox_server.storage.blobs.digests import Digests
+from modelbox_server.storage.interfaces import BlobEntry, Leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,15 +26,17 @@ class MemoryBlobStore:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._contents: dict[str, bytes] = {}
+        self._stored_at_s: dict[str, float] = {}
 
-    def writer(self, *, md5: bool = True) -> MemoryBlobWriter:
+    def writer(self, *, md5: bool = True, sha256: str | None = None) -> MemoryBlobWriter:
         """Start to store new bytes."""
-        return MemoryBlobWriter(self, md5=md5)
+        return MemoryBlobWriter(self, md5=md5, sha256=sha256)
 
     def keep(self, key: str, content: bytes) -> None:
         """Show `content` under `key`."""
         with self._lock:
             self._contents[key] = content
+            self._stored_at_s[key] = time.monotonic()
 
     def _content(self, key: str) -> bytes:
         with self._lock:
@@ -52,12 +56,24 @@ class MemoryBlobStore:
     def delete(self, key: str) -> bool:
         """Delete the bytes; return whether there were any."""
         with self._lock:
+            self._stored_at_s.pop(key, None)
             return self._contents.pop(key, None) is not None
 
     def keys(self) -> Iterator[str]:
         """Yield the key of everything stored."""
         with self._lock:
             return iter(list(self._contents))
+
+    def entries(self) -> Iterator[BlobEntry]:
+        """Yield everything stored, with its size and age."""
+        with self._lock:
+            now_s = time.monotonic()
+            return iter([BlobEntry(key, len(content), now_s - self._stored_at_s[key]) for key, content in self._contents.items()])
+
+    def clean(self, older_than_s: float = 86400.0, *, dry_run: bool = False) -> Leftovers:
+        """Return: what a writer did not commit went with it."""
+        del older_than_s, dry_run
+        return Leftovers(count=0, size_bytes=0)
 
     def check(self) -> None:
         """Return: memory can always be written to."""
@@ -77,12 +93,14 @@ class MemoryBlobWriter:
         Where they go.
     md5
         Make an MD5 too.
+    sha256
+        What the bytes are going to have, where that is known.
     """
 
-    def __init__(self, store: MemoryBlobStore, *, md5: bool) -> None:
+    def __init__(self, store: MemoryBlobStore, *, md5: bool, sha256: str | None = None) -> None:
         self._store = store
         self._parts: list[bytes] = []
-        self._digests = Digests(md5=md5)
+        self._digests = Digests(md5=md5, sha256=sha256)
 
     def __enter__(self) -> MemoryBlobWriter:
         """Return the writer itself."""
