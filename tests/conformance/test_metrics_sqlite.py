@@ -183,7 +183,7 @@ class TestChunksInTheFile:
             asked.append(int(chunk.points().steps[0]))
             return chunk
 
-        monkeypatch.setattr("modelbox_server.storage.metrics.sqlite.opened", counted)
+        monkeypatch.setattr("modelbox_server.storage.metrics.tails.opened", counted)
         (found,) = store.read([RUN], steps=(50_000, 50_100))
         assert (len(found), len(asked)) == (101, 1)
         assert asked[0] <= 50_000

@@ -1,15 +1,15 @@
 """The summaries of all series of an object in one row: what a table of runs reads instead of a row per series.
 
 A table of 1,000 runs with 20 metrics shows 20,000 series. Fetched row by row they cost 180,000 objects of Python; as one blob per run numpy
-takes them apart at once. An overview is made of the rows of the table ``series``, in the transaction that changes them, and says nothing
-that those do not say: an object may well be without one, and what reads it makes it on the fly then.
+takes them apart at once. An overview is made of what is known of the series, in the transaction that changes them, and says nothing that
+those do not say: an object may well be without one, and what reads it makes it on the fly then.
 """
 
 from __future__ import annotations
 
-from itertools import chain, groupby, pairwise, repeat
+from itertools import chain, pairwise, repeat
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -18,37 +18,24 @@ from modelbox.entities.series import ValueKind
 from modelbox.wire.messages import SummaryColumns
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["SCHEMA", "make_missing_overviews", "overview_columns", "renew_overviews"]
+__all__ = ["MAX_SERIES", "FoundOverview", "Overview", "OverviewRow", "columns_of", "overview_of"]
 
-SCHEMA = """
-CREATE TABLE overviews (
-    object_id TEXT PRIMARY KEY,
-    layout TEXT NOT NULL,
-    numbers BLOB NOT NULL,
-    texts TEXT NOT NULL
-)
-"""
-
-_MAX_SERIES = 1000
+MAX_SERIES = 1000
 """An object with more series has no overview: making it anew with every batch would take longer than it ever saves."""
 
-_AT_ONCE = 500
+OverviewRow: TypeAlias = "tuple[str, int, int, int, int, float | str | None, float | None, float | None, float | None]"
+"""Key, number of the kind, points, last step, how many of them are numbers, last value, least, greatest, mean."""
+
 _KINDS = list(ValueKind)
 _FLOAT, _TEXT = _KINDS.index(ValueKind.FLOAT), _KINDS.index(ValueKind.TEXT)
 _NUMBERS = np.dtype(
     [("count", "<i8"), ("last_step", "<i8"), ("numbers", "<i8"), ("last", "<f8"), ("min", "<f8"), ("max", "<f8"), ("mean", "<f8")]
 )
-_ROWS = """
-SELECT object_id, series.key, kind, points, last_step, numbers, last, low, high, mean
-FROM json_each(?) AS wanted CROSS JOIN series ON object_id = wanted.value
-"""
-"""By object as asked, then by key and kind: the order of the index that finds them."""
 
 
-class _Overview(NamedTuple):
+class Overview(NamedTuple):
     """The series of one object, by key and then by kind.
 
     `layout` is JSON, a list of keys and one of kinds; equal for objects with the same series. `numbers` has one item of :data:`_NUMBERS`
@@ -60,52 +47,27 @@ class _Overview(NamedTuple):
     texts: str
 
 
-def renew_overviews(connection: sqlite3.Connection, object_ids: Iterable[str]) -> None:
-    """Make the overviews of these objects anew; to be called where their series have changed, in the same transaction."""
-    ids = _json(list(object_ids))
-    connection.execute("DELETE FROM overviews WHERE object_id IN (SELECT value FROM json_each(?))", (ids,))
-    made = ((object_id, *overview) for object_id, overview, width in _made(connection, ids) if width <= _MAX_SERIES)
-    connection.executemany("INSERT INTO overviews VALUES (?, ?, ?, ?)", made)
+FoundOverview: TypeAlias = tuple[int, str, bytes, str]
+"""The place of an object among those that were asked for, and its overview."""
 
 
-def make_missing_overviews(connection: sqlite3.Connection) -> None:
-    """Make the overviews of the objects that have none; for files whose series are older than overviews."""
-    rows = connection.execute("SELECT DISTINCT object_id FROM series WHERE object_id NOT IN (SELECT object_id FROM overviews)")
-    missing = [object_id for (object_id,) in rows]
-    for begin in range(0, len(missing), _AT_ONCE):
-        renew_overviews(connection, missing[begin : begin + _AT_ONCE])
+def overview_of(rows: Sequence[OverviewRow]) -> Overview:
+    """Return the overview of the series of one object, at least one, which come by key and then by kind."""
+    keys, kinds, counts, last_steps, numbers, lasts, lows, highs, means = zip(*rows, strict=True)
+    packed = np.empty(len(rows), _NUMBERS)
+    packed["count"], packed["last_step"], packed["numbers"] = counts, last_steps, numbers
+    packed["last"] = [last if kind == _FLOAT else None for last, kind in zip(lasts, kinds, strict=True)]
+    packed["min"], packed["max"], packed["mean"] = lows, highs, means
+    texts = [last for last, kind in zip(lasts, kinds, strict=True) if kind == _TEXT]
+    return Overview(_json([keys, kinds]), packed.tobytes(), _json(texts))
 
 
-def overview_columns(connection: sqlite3.Connection, object_ids: Sequence[str]) -> SummaryColumns:
-    """Return the summaries of all series of these objects as columns, by key, then by object as asked, then by kind."""
-    stored = connection.execute(
-        "SELECT wanted.key, layout, numbers, texts FROM json_each(?) AS wanted CROSS JOIN overviews ON object_id = wanted.value",
-        (_json(object_ids),),
-    ).fetchall()
+def columns_of(found: Iterable[FoundOverview]) -> SummaryColumns:
+    """Return overviews as columns, by key, then by place, then by kind."""
     rows_of: dict[str, list[tuple[int, bytes, str]]] = {}
-    for row, layout, numbers, texts in stored:
+    for row, layout, numbers, texts in found:
         rows_of.setdefault(layout, []).append((row, numbers, texts))
-    if len(stored) < len(object_ids):
-        row_of = dict(zip(object_ids, range(len(object_ids)), strict=True))
-        known = {row for row, *_ in stored}
-        missing = [object_id for object_id, row in row_of.items() if row not in known]
-        for object_id, overview, _ in _made(connection, _json(missing)):
-            rows_of.setdefault(overview.layout, []).append((row_of[object_id], overview.numbers, overview.texts))
-    parts = [part for layout, rows in rows_of.items() for part in _parts(layout, rows)]
-    return _columns(parts)
-
-
-def _made(connection: sqlite3.Connection, ids: str) -> Iterator[tuple[str, _Overview, int]]:
-    """Yield what the series of objects give, and how many series each has."""
-    for object_id, group in groupby(connection.execute(_ROWS, (ids,)).fetchall(), key=itemgetter(0)):
-        rows = [row[1:] for row in group]
-        keys, kinds, counts, last_steps, numbers, lasts, lows, highs, means = zip(*rows, strict=True)
-        packed = np.empty(len(rows), _NUMBERS)
-        packed["count"], packed["last_step"], packed["numbers"] = counts, last_steps, numbers
-        packed["last"] = [last if kind == _FLOAT else None for last, kind in zip(lasts, kinds, strict=True)]
-        packed["min"], packed["max"], packed["mean"] = lows, highs, means
-        texts = [last for last, kind in zip(lasts, kinds, strict=True) if kind == _TEXT]
-        yield object_id, _Overview(_json([keys, kinds]), packed.tobytes(), _json(texts)), len(rows)
+    return _columns([part for layout, rows in rows_of.items() for part in _parts(layout, rows)])
 
 
 class _Part(NamedTuple):

@@ -1,9 +1,7 @@
 """Points in a SQLite file: the ``integrated`` metrics store.
 
 A series is one row with its totals, and chunks of packed points in order of arrival. A row per point would cost ten times as much; see
-:mod:`modelbox_server.storage.metrics.chunks`. New points join the small chunks at the end of their series, so that a run which logs one
-point a second ends as a few full chunks all the same: a chunk is rewritten while it is small, or not larger than what joins it, which
-keeps the number of chunks logarithmic and rewrites each point a few times at most.
+:mod:`modelbox_server.storage.metrics.chunks` and, for how small ones become large ones, :mod:`modelbox_server.storage.metrics.tails`.
 """
 
 from __future__ import annotations
@@ -11,26 +9,25 @@ from __future__ import annotations
 import math
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from modelbox.entities.series import SeriesSummary, ValueKind
 from modelbox.errors import StorageError, shortened
 from modelbox_server.storage.interfaces import AppendOutcome
 from modelbox_server.storage.metrics.assembly import Assembler
 from modelbox_server.storage.metrics.axes import Axes
-from modelbox_server.storage.metrics.chunks import MAX_CHUNK_POINTS, DamagedChunk, opened, packed
+from modelbox_server.storage.metrics.chunks import DamagedChunk, packed
 from modelbox_server.storage.metrics.columns import Points, grouped
 from modelbox_server.storage.metrics.database import Database
 from modelbox_server.storage.metrics.ledger import repeated
-from modelbox_server.storage.metrics.overviews import SCHEMA as OVERVIEWS
-from modelbox_server.storage.metrics.overviews import make_missing_overviews, overview_columns, renew_overviews
+from modelbox_server.storage.metrics.sqlite_overviews import SCHEMA as OVERVIEWS
+from modelbox_server.storage.metrics.sqlite_overviews import make_missing_overviews, overview_columns, renew_overviews
+from modelbox_server.storage.metrics.tails import Tail, joining, opened_chunks, parts
 from modelbox_server.storage.metrics.totals import Totals
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from modelbox.entities.series import SeriesBlock
@@ -38,6 +35,7 @@ if TYPE_CHECKING:
     from modelbox_server.storage.interfaces import BatchKey
     from modelbox_server.storage.metrics.chunks import PackedChunk
     from modelbox_server.storage.metrics.columns import SeriesKey
+    from modelbox_server.storage.metrics.tails import ChunkRow
 
 __all__ = ["SqliteMetricsStore"]
 
@@ -99,20 +97,7 @@ _STEPS = (
 _TOTALS = "points, first_step, last_step, last_clock_us, last, numbers, low, high, mean"
 _KINDS = list(ValueKind)
 _NUMBER_BITS = 24
-_SMALL_POINTS = 256
-_FULL_POINTS = 1024
-_MAX_MERGED_BYTES = 1 << 18
-_MAX_CONTENT_BYTES = 1 << 22
 _IN_ONE_QUERY = 400
-
-
-class _Tail(NamedTuple):
-    """A chunk at the end of a series, without its data."""
-
-    id: int
-    start: int
-    points: int
-    size_bytes: int
 
 
 class SqliteMetricsStore:
@@ -240,15 +225,15 @@ class SqliteMetricsStore:
 
     def _add_chunks(self, connection: sqlite3.Connection, id_: int, key: SeriesKey, start: int, points: Points, axes: Axes) -> None:
         tail = [
-            _Tail(*row)
+            Tail(*row)
             for row in connection.execute(
                 "SELECT id, start, points, length(data) FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 16", _id_range(id_)
             )
         ]
         next_id = tail[0].id + 1 if tail else _id_range(id_)[0]
-        joining = _joining(tail, len(points))
-        if joining:
-            oldest = joining[-1]
+        joined = joining(tail, len(points))
+        if joined:
+            oldest = joined[-1]
             rows = connection.execute(
                 "SELECT id, start, points, data FROM chunks WHERE id BETWEEN ? AND ? ORDER BY id", (oldest.id, tail[0].id)
             )
@@ -256,10 +241,10 @@ class SqliteMetricsStore:
                 points = axes.joined([chunk for _, chunk in self._opened(rows, key, oldest.start)], points)
             except DamagedChunk as error:
                 raise self._damaged(key, str(error)) from error
-            if len(joining) > 1:  # the oldest one is replaced below
+            if len(joined) > 1:  # the oldest one is replaced below
                 connection.execute("DELETE FROM chunks WHERE id BETWEEN ? AND ?", (oldest.id + 1, tail[0].id))
             next_id, start = oldest.id, oldest.start
-        for part in _parts(points):
+        for part in parts(points):
             bounds = axes.bounds(part)
             row = (next_id, start, len(part), bounds.first_step, bounds.last_step, packed(part, axes.packed(part)))
             connection.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -281,22 +266,11 @@ class SqliteMetricsStore:
             raise self._damaged(key, "some of its chunks are missing")
         return self._opened(rows, key, rows[0][1])
 
-    def _opened(self, rows: Iterable[tuple[int, int, int, bytes | None]], key: SeriesKey, start: int) -> list[tuple[int, PackedChunk]]:
-        """Return chunks, each with how many points came before it; those without data, which nobody asked for, are passed over."""
-        chunks: list[tuple[int, PackedChunk]] = []
-        for id_, first, count, data in rows:
-            if first != start:
-                raise self._damaged(key, "some of its chunks are missing")
-            if data is not None:
-                try:
-                    chunk = opened(data)
-                except DamagedChunk as error:
-                    raise self._damaged(key, f"chunk {id_ % (1 << _NUMBER_BITS)} cannot be read, {error}") from error
-                if chunk.kind is not key[2] or chunk.count != count:
-                    raise self._damaged(key, f"chunk {id_ % (1 << _NUMBER_BITS)} is not the one that belongs there")
-                chunks.append((first, chunk))
-            start += count
-        return chunks
+    def _opened(self, rows: Iterable[ChunkRow], key: SeriesKey, start: int) -> list[tuple[int, PackedChunk]]:
+        try:
+            return opened_chunks(rows, key[2], start, lambda id_: id_ % (1 << _NUMBER_BITS))
+        except DamagedChunk as error:
+            raise self._damaged(key, str(error)) from error
 
     def _damaged(self, key: SeriesKey, what: str) -> StorageError:
         return StorageError(
@@ -307,30 +281,6 @@ class SqliteMetricsStore:
 def _id_range(series_id: int) -> tuple[int, int]:
     first = series_id << _NUMBER_BITS
     return first, first + (1 << _NUMBER_BITS) - 1
-
-
-def _joining(tail: Sequence[_Tail], added: int) -> list[_Tail]:
-    """Return the chunks, newest first, that `added` points should be packed together with."""
-    joining: list[_Tail] = []
-    for chunk in tail:
-        is_small = chunk.points < _SMALL_POINTS or chunk.points <= added
-        if not is_small or chunk.points >= _FULL_POINTS or chunk.size_bytes > _MAX_MERGED_BYTES or added + chunk.points > MAX_CHUNK_POINTS:
-            break
-        joining.append(chunk)
-        added += chunk.points
-    return joining
-
-
-def _parts(points: Points) -> Iterator[Points]:
-    """Cut `points` so that no part is too large for a chunk."""
-    start = 0
-    while start < len(points):
-        stop = min(start + MAX_CHUNK_POINTS, len(points))
-        if not isinstance(points.values, np.ndarray):
-            sizes = np.cumsum([len(value) for value in points.values[start:stop]])
-            stop = start + max(1, int(np.searchsorted(sizes, _MAX_CONTENT_BYTES, "right")))
-        yield points.part(start, stop)
-        start = stop
 
 
 _TotalsRow = tuple[int, int, int, int, float | str | None, int, float | None, float | None, float | None]
