@@ -21,13 +21,18 @@ __all__ = ["APPLIED", "Applied", "Migration", "Migrations", "Status"]
 
 Transaction: TypeAlias = Callable[[], AbstractContextManager[sa.Connection]]
 
-APPLIED = sa.Table(
-    "modelbox_migrations",
-    sa.MetaData(),
-    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("name", sa.String(255), nullable=False),
-    sa.Column("applied_at", sa.BigInteger, nullable=False),
-)
+
+def _applied_table(name: str) -> sa.Table:
+    return sa.Table(
+        name,
+        sa.MetaData(),
+        sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("applied_at", sa.BigInteger, nullable=False),
+    )
+
+
+APPLIED = _applied_table("modelbox_migrations")
 """Which steps were applied, and when (microseconds since 1970-01-01 UTC)."""
 
 
@@ -76,15 +81,18 @@ class Migrations:
         All that this program knows, in order.
     read, write
         Open a transaction; those for writing must exclude each other across processes.
+    table
+        Name of the table that remembers what was applied, where it is another one than that of metadata.
     """
 
-    def __init__(self, steps: Sequence[Migration], read: Transaction, write: Transaction) -> None:
+    def __init__(self, steps: Sequence[Migration], read: Transaction, write: Transaction, *, table: str = APPLIED.name) -> None:
         numbers = [step.number for step in steps]
         if numbers != list(range(1, len(steps) + 1)) or len({step.name for step in steps}) != len(steps):
             raise ValueError(f"Migrations must be numbered 1, 2, 3 … and have different names, not {numbers}.")
         self._steps = tuple(steps)
         self._read = read
         self._write = write
+        self._table = _applied_table(table)
 
     def status(self) -> Status:
         """Return what was applied and what is pending; writes nothing, not even on an empty database.
@@ -116,9 +124,9 @@ class Migrations:
                 pending = self._status(connection).pending
                 if pending:
                     step, *rest = pending
-                    APPLIED.create(connection, checkfirst=True)
+                    self._table.create(connection, checkfirst=True)
                     step.apply(connection)
-                    connection.execute(sa.insert(APPLIED).values(number=step.number, name=step.name, applied_at=to_us(now())))
+                    connection.execute(sa.insert(self._table).values(number=step.number, name=step.name, applied_at=to_us(now())))
                     done.append(step)
                     pending = tuple(rest)
         return done
@@ -139,7 +147,7 @@ class Migrations:
         return Status(applied, self._steps[len(applied) :])
 
     def _applied(self, connection: sa.Connection) -> tuple[Applied, ...]:
-        if not sa.inspect(connection).has_table(APPLIED.name):
+        if not sa.inspect(connection).has_table(self._table.name):
             return ()
-        rows = connection.execute(sa.select(APPLIED).order_by(APPLIED.c.number))
+        rows = connection.execute(sa.select(self._table).order_by(self._table.c.number))
         return tuple(Applied(row.number, row.name, from_us(row.applied_at)) for row in rows)
