@@ -47,7 +47,7 @@ check: $(STAMPS)/python $(STAMPS)/node ## Run the linters and type checkers, and
 	$(SAY) "Checking TypeScript: tsc, vitest"
 	@cd labextension && jlpm check && jlpm test
 
-pytest: $(STAMPS)/python $(STAMPS)/browser $(STAMPS)/engines
+pytest: $(STAMPS)/python $(STAMPS)/browser $(STAMPS)/engines $(STAMPS)/bundling
 	$(SAY) "Running the tests"
 	@python -m pytest $(ARGS)
 
@@ -63,11 +63,14 @@ bench-peers: $(STAMPS)/python ## Install the peers that benchmarks compare with,
 	$(SAY) "Installing peers into .tmp/bench; 2.5 GB for all"
 	@python tests/bench/peers/environments.py $(PEERS)
 
-build: $(STAMPS)/python $(STAMPS)/node ## Build the lab extension, the sdist and the wheel into dist/
+build: $(STAMPS)/python $(STAMPS)/node $(STAMPS)/bundling ## Build the sdist, the wheel and a one-file executable into dist/, with checksums
 	$(SAY) "Building the lab extension"
 	@cd labextension && jlpm build:prod
 	$(SAY) "Building the sdist and the wheel into dist/"
 	@rm -rf dist && python -m build
+	$(SAY) "Building the one-file executable into dist/"
+	@python deploy/executable/build.py dist/modelbox
+	@cd dist && sha256sum -- * >SHA256SUMS && cat SHA256SUMS
 
 pictures: $(STAMPS)/python $(STAMPS)/browser ## Take the pictures of the documentation anew
 	$(SAY) "Taking pictures into notebooks/pictures/"
@@ -99,7 +102,7 @@ $(STAMPS)/venv:
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	@mkdir -p $(STAMPS) && touch $@
 
-.PHONY: apt-venv apt-browser apt-engines node-version
+.PHONY: apt-venv apt-browser apt-engines apt-bundling node-version
 apt-venv:
 	$(call apt,python3-venv,A virtual environment)
 
@@ -108,6 +111,9 @@ apt-browser:
 
 apt-engines:
 	$(call apt,postgresql mariadb-server haproxy nginx-light prometheus,The tests of storage engines)
+
+apt-bundling:
+	$(call apt,binutils libpython$$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])'),The one-file executable)
 
 node-version:
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' \
@@ -140,4 +146,10 @@ $(STAMPS)/engines: $(STAMPS)/venv
 	@PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; \
 	for program in initdb mariadbd haproxy nginx promtool; do command -v $$program >/dev/null || missing=yes; done; \
 	[ -z "$${missing:-}" ] || { printf '\n==> %s\n' "Installing PostgreSQL, MariaDB, HAProxy, nginx and Prometheus for the tests"; $(MAKE) apt-engines; }
+	@touch $@
+
+# PyInstaller looks into libraries with objdump, and takes the interpreter from libpython, which Debian packs apart.
+$(STAMPS)/bundling: $(STAMPS)/venv
+	@{ command -v objdump && python -c 'from ctypes import CDLL; from sysconfig import get_config_vars as v; CDLL(v()["INSTSONAME"])'; } >/dev/null 2>&1 || { \
+		printf '\n==> %s\n' "Installing what the one-file executable is made with"; $(MAKE) apt-bundling; }
 	@touch $@

@@ -1,33 +1,18 @@
 """The SDK of 2022, unmodified from the package index, against a server from the configuration file of ``init-config``."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from modelbox.cli.main import main
 from modelbox.testing.fixtures import clean_modelbox_environment
+from modelbox.testing.sdk2022 import run_script, sdk_python
 from modelbox.testing.server_process import running_server
 
-__all__ = ["clean_modelbox_environment"]
+__all__ = ["clean_modelbox_environment", "sdk_python"]
 
-SDK = "modelbox==0.0.5"
 TUTORIAL = Path(__file__).parent / "tutorial.py"
-
-
-@pytest.fixture(scope="module")
-def sdk_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a Python that has the SDK, whose import name is ours and which therefore needs an environment of its own."""
-    folder = tmp_path_factory.mktemp("sdk")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
-    python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK], check=True, timeout=240)
-    return python
 
 
 @pytest.fixture(params=["ephemeral", "integrated"])
@@ -45,12 +30,7 @@ def server_addr(request: pytest.FixtureRequest, tmp_path: Path, clean_modelbox_e
 
 
 def test_the_tutorials_of_2022_run_unchanged(sdk_python: Path, server_addr: str, tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(
-        [sdk_python, TUTORIAL, server_addr], capture_output=True, text=True, check=False, timeout=120, env=environment, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    seen: dict[str, Any] = json.loads(done.stdout)
+    seen = run_script(sdk_python, TUTORIAL, server_addr, tmp_path)
     assert seen["experiment"] == seen["same experiment"] == "e71a25a8d3d481463c281f083f5e2671ea2896bc"
     known = [seen["experiment"], "wav2vec", "owner@email.com", "langtech", "extern123"]
     assert seen["experiments"] == [known]

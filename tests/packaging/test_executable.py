@@ -1,0 +1,115 @@
+"""The one-file executable: with an empty environment, and on a machine that has the C library and nothing else."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from modelbox.testing.sdk2022 import run_script, sdk_python
+
+__all__ = ["sdk_python"]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+C_LIBRARY = ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1", "ld-linux-x86-64.so.2"]
+
+
+@pytest.fixture(scope="module")
+def executable(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy that lies nowhere near the checkout; it is built anew when its sources are newer."""
+    copy = tmp_path_factory.mktemp("bin") / "modelbox"
+    subprocess.run([sys.executable, checkout / "deploy" / "executable" / "build.py", copy], check=True, timeout=500)
+    return copy
+
+
+def run(executable: Path, home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [executable, *arguments], capture_output=True, text=True, check=False, timeout=120, env={"HOME": str(home), **environment}, cwd=home
+    )
+
+
+@contextmanager
+def served(executable: Path, home: Path, *arguments: str, **environment: str) -> Iterator[dict[str, str]]:
+    """Run ``server start`` and yield what its runtime file says."""
+    folder, log_path = home / ".local" / "state" / "modelbox" / "servers", home / "server.log"
+    with log_path.open("wb") as log:
+        command = [executable, "server", "start", *arguments]
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={"HOME": str(home), **environment}, cwd=home)
+    try:
+        until_s = time.monotonic() + 60
+        while not (found := list(folder.glob("*.json"))):
+            assert process.poll() is None, log_path.read_text()
+            assert time.monotonic() < until_s, log_path.read_text()
+            time.sleep(0.05)
+        yield json.loads(found[0].read_text())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0, log_path.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_file_of_init_config_serves_the_sdk_of_2022(executable: Path, sdk_python: Path, tmp_path: Path) -> None:
+    made = run(executable, tmp_path, "server", "init-config")
+    assert made.stdout == "config written to path: modelbox_server.toml\n", made.stderr
+    # The file stays as it was written; the environment takes the server to a free port and away from the shared folder.
+    environment = {"MODELBOX_LISTEN_ADDR": "127.0.0.1:0", "MODELBOX_ARTIFACT_STORAGE_FILESYSTEM_BASE_DIR": str(tmp_path / "blobs")}
+    environment["TMPDIR"] = str(tmp_path / "unpacked")
+    (tmp_path / "unpacked").mkdir()
+    with served(executable, tmp_path, "-config-path", "modelbox_server.toml", **environment) as record:
+        address = record["url"].removeprefix("http://")
+        seen = run_script(sdk_python, Path(__file__).parents[1] / "sdk2022" / "tutorial.py", address, tmp_path)
+        assert seen["experiment"] == "e71a25a8d3d481463c281f083f5e2671ea2896bc"
+        assert seen["downloaded as uploaded"] is True
+        assert [step for step, _, _ in seen["metrics"]["loss"]] == [5, 10, 20]
+        listed = run(executable, tmp_path, "client", "experiments", "list", "--json", MODELBOX_API_ADDR=address)
+        assert [run["name"] for run in json.loads(listed.stdout)] == ["wav2vec"], listed.stderr
+    assert list((tmp_path / "unpacked").iterdir()) == [], "what the executable unpacked goes when it ends"
+
+
+def test_what_lasts_is_there_after_a_restart(executable: Path, tmp_path: Path) -> None:
+    environment = {"MODELBOX_LISTEN_ADDR": "127.0.0.1:0", "MODELBOX_METADATA_STORAGE": "integrated", "MODELBOX_METRICS_STORAGE": "integrated"}
+    environment |= {f"MODELBOX_{what}_STORAGE_INTEGRATED_PATH": str(tmp_path / f"{what}.db") for what in ("METADATA", "METRICS")}
+    environment |= {"MODELBOX_ARTIFACT_STORAGE_FILESYSTEM_BASE_DIR": str(tmp_path / "blobs")}
+    with served(executable, tmp_path, **environment) as record:
+        made = run(executable, tmp_path, "client", "experiments", "create", "--name", "kept", "--json", MODELBOX_API_ADDR=record["url"])
+        assert made.returncode == 0, made.stderr
+    with served(executable, tmp_path, **environment) as record:
+        listed = run(executable, tmp_path, "client", "experiments", "list", "--json", MODELBOX_API_ADDR=record["url"])
+        assert [run["name"] for run in json.loads(listed.stdout)] == ["kept"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change the root folder")
+def test_it_runs_where_there_is_no_python(executable: Path, tmp_path: Path) -> None:
+    """In a root folder with the C library, an empty /tmp, and nothing else at all."""
+    for name in C_LIBRARY:
+        (library,) = [Path(folder) / name for folder in ("/lib/x86_64-linux-gnu", "/lib64") if (Path(folder) / name).exists()][:1]
+        (tmp_path / "lib64").mkdir(exist_ok=True)
+        shutil.copy(library, tmp_path / "lib64" / name)
+    (tmp_path / "tmp").mkdir()
+    shutil.copy2(executable, tmp_path / "modelbox")
+
+    def run_inside(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["chroot", tmp_path, "/modelbox", *arguments], capture_output=True, text=True, check=False, env={"HOME": "/tmp"}, timeout=120
+        )
+
+    assert run_inside("--version").stdout == "modelbox 0.1.0\n"
+    assert run_inside("server", "init-config", "--path", "/tmp/box.toml").returncode == 0
+    checked = run_inside("server", "check-config", "/tmp/box.toml")
+    assert 'metadata_storage = "ephemeral"' in checked.stdout, checked.stderr
+
+
+def test_what_needs_an_installation_says_so_in_one_sentence(executable: Path, tmp_path: Path) -> None:
+    done = run(executable, tmp_path, "doctor", MODELBOX_DATA_DIR=str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("modelbox: This needs jupyter_core, which the one-file executable does not have: ")
+    assert "Traceback" not in done.stderr
