@@ -6,7 +6,6 @@ Usage: ``python deploy/executable/build.py [COPY]`` keeps it as ``.tmp/executabl
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -19,7 +18,7 @@ def sources() -> list[Path]:
     """Return what the executable is made from, as far as it lies in this repository."""
     packages = [ROOT / "modelbox_jupyter" / "modelbox", ROOT / "server_ext" / "modelbox_server"]
     files = [path for package in packages for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return [ROOT / "pyproject.toml", *HERE.iterdir(), *files]
+    return [ROOT / "pyproject.toml", *HERE.glob("*.*"), *files]
 
 
 def is_current() -> bool:
@@ -30,12 +29,13 @@ def is_current() -> bool:
 def build() -> None:
     """Build it; about half a minute."""
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "ERROR"]
-    subprocess.run([*command, "--distpath", FOLDER, "--workpath", FOLDER / "work", HERE / "modelbox.spec"], check=True)
+    subprocess.run(  # noqa: S603
+        [*command, "--distpath", FOLDER, "--workpath", FOLDER / "work", HERE / "modelbox.spec"], check=True
+    )
 
 
 if __name__ == "__main__":
     if not is_current():
-        print(f"Building modelbox {version('modelbox-jupyter')} into one file")
         build()
     for copy in sys.argv[1:]:
         shutil.copy2(EXECUTABLE, copy)

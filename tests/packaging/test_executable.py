@@ -1,4 +1,4 @@
-"""The one-file executable: with an empty environment, and on a machine that has the C library and nothing else."""
+"""The one-file executable: with an empty environment, and on a machine without Python."""
 
 import json
 import os
@@ -19,7 +19,7 @@ __all__ = ["sdk_python"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-C_LIBRARY = ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1", "ld-linux-x86-64.so.2"]
+LIBRARIES = ["libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1", "libutil.so.1", "libz.so.1"]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,11 @@ def test_the_file_of_init_config_serves_the_sdk_of_2022(executable: Path, sdk_py
 
 
 def test_what_lasts_is_there_after_a_restart(executable: Path, tmp_path: Path) -> None:
-    environment = {"MODELBOX_LISTEN_ADDR": "127.0.0.1:0", "MODELBOX_METADATA_STORAGE": "integrated", "MODELBOX_METRICS_STORAGE": "integrated"}
+    environment = {
+        "MODELBOX_LISTEN_ADDR": "127.0.0.1:0",
+        "MODELBOX_METADATA_STORAGE": "integrated",
+        "MODELBOX_METRICS_STORAGE": "integrated",
+    }
     environment |= {f"MODELBOX_{what}_STORAGE_INTEGRATED_PATH": str(tmp_path / f"{what}.db") for what in ("METADATA", "METRICS")}
     environment |= {"MODELBOX_ARTIFACT_STORAGE_FILESYSTEM_BASE_DIR": str(tmp_path / "blobs")}
     with served(executable, tmp_path, **environment) as record:
@@ -89,22 +93,22 @@ def test_what_lasts_is_there_after_a_restart(executable: Path, tmp_path: Path) -
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can change the root folder")
 def test_it_runs_where_there_is_no_python(executable: Path, tmp_path: Path) -> None:
-    """In a root folder with the C library, an empty /tmp, and nothing else at all."""
-    for name in C_LIBRARY:
-        (library,) = [Path(folder) / name for folder in ("/lib/x86_64-linux-gnu", "/lib64") if (Path(folder) / name).exists()][:1]
-        (tmp_path / "lib64").mkdir(exist_ok=True)
-        shutil.copy(library, tmp_path / "lib64" / name)
-    (tmp_path / "tmp").mkdir()
+    """In a root folder with the C library, zlib, an empty /tmp, and nothing else at all."""
+    for folder in ("lib", "lib64", "tmp"):
+        (tmp_path / folder).mkdir()
+    shutil.copy("/lib64/ld-linux-x86-64.so.2", tmp_path / "lib64")
+    for name in LIBRARIES:
+        shutil.copy(f"/lib/x86_64-linux-gnu/{name}", tmp_path / "lib")
     shutil.copy2(executable, tmp_path / "modelbox")
 
     def run_inside(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["chroot", tmp_path, "/modelbox", *arguments], capture_output=True, text=True, check=False, env={"HOME": "/tmp"}, timeout=120
-        )
+        command = ["/usr/sbin/chroot", tmp_path, "/modelbox", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env={"HOME": "/"}, timeout=120)
 
-    assert run_inside("--version").stdout == "modelbox 0.1.0\n"
-    assert run_inside("server", "init-config", "--path", "/tmp/box.toml").returncode == 0
-    checked = run_inside("server", "check-config", "/tmp/box.toml")
+    version = run_inside("--version")
+    assert version.stdout == "modelbox 0.1.0\n", version.stderr
+    assert run_inside("server", "init-config", "--path", "box.toml").returncode == 0
+    checked = run_inside("server", "check-config", "box.toml")
     assert 'metadata_storage = "ephemeral"' in checked.stdout, checked.stderr
 
 
