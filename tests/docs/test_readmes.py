@@ -87,7 +87,7 @@ def check_command(words: list[str], where: str) -> None:
     elif program == "pip":
         wanted = [word for word in rest[1:] if not word.startswith("-")]
         assert all(word.startswith(("modelbox-jupyter", ".")) or word.endswith(".whl") for word in wanted), where
-    elif program == "modelbox":
+    elif program in {"modelbox", "dist/modelbox"}:
         command = [sys.executable, "-m", "modelbox.cli.main", *[word for word in rest if not word.startswith("-")][:1], "--help"]
         assert subprocess.run(command, capture_output=True, check=False).returncode == 0, where
     else:
