@@ -26,7 +26,7 @@ def sdk_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "bin" / "python"
     if not (folder / "whole").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=120)  # noqa: S603
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK]
+        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK]
         subprocess.run(command, check=True, timeout=240)  # noqa: S603
         (folder / "whole").touch()
     return python
