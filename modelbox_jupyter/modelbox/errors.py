@@ -27,6 +27,7 @@
     │   ├── BlobMissing            500  DATA_LOSS
     │   └── SchemaTooNew           500  FAILED_PRECONDITION
     ├── StorageUnavailable         503  UNAVAILABLE          exit 3
+    │   ├── Collided               503
     │   └── StorageFull            507  RESOURCE_EXHAUSTED
     ├── ServerUnreachable          503  UNAVAILABLE          exit 3
     └── MissingExtra               501  UNIMPLEMENTED        exit 2
@@ -44,6 +45,7 @@ __all__ = [
     "BatchConflict",
     "BlobMissing",
     "ChecksumMismatch",
+    "Collided",
     "ConfigError",
     "Conflict",
     "InvalidName",
@@ -348,6 +350,13 @@ class StorageUnavailable(ModelBoxError):
     http_status = 503
     grpc_code = "UNAVAILABLE"
     exit_code = 3
+
+
+class Collided(StorageUnavailable):
+    """Two transactions got into each other's way and this one was given up; nothing of it was kept, and it may simply be tried again."""
+
+    code = "collided"
+    title = "Transactions collided"
 
 
 class StorageFull(StorageUnavailable):

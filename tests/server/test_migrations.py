@@ -92,7 +92,7 @@ def test_the_steps_make_the_schema_of_today_on_servers_too(engine_name: str) -> 
         }
 
     steps = (m0001_initial, m0002_operations, m0003_documents, m0004_actions)
-    assert len(METADATA_STEPS) == len(steps)
+    assert len(METADATA_STEPS) == len(steps) + 1  # the one with the locks of MySQL is about no table of METADATA
     assert {name: made for step in steps for name, made in ddl(step._TABLES).items()} == ddl(METADATA)
 
 

@@ -276,7 +276,7 @@ def test_the_documents_of_an_older_database_are_made_when_it_is_opened(store: Sq
     store.close()
     with sqlite3.connect(path) as other:
         before = other.execute("SELECT * FROM documents").fetchall()
-        other.executescript("DROP TABLE documents; DELETE FROM modelbox_migrations WHERE number = 3")
+        other.executescript("DROP TABLE documents; DELETE FROM modelbox_migrations WHERE number >= 3")
     other.close()
     SqliteMetadataStore(path).close()
     with sqlite3.connect(path) as other:

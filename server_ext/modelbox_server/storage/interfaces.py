@@ -153,7 +153,8 @@ class MetadataStore(Protocol):
 
     Writing transactions are serialisable with respect to each other for what they read and write, and durable when the block ends: they
     survive a kill of the process and of the database, and a power cut where the disk keeps what it acknowledged (``ephemeral`` keeps
-    nothing beyond the process). An exception inside the block leaves nothing behind.
+    nothing beyond the process). An exception inside the block leaves nothing behind. Change events become visible in the order of their
+    numbers: whoever has seen one has seen, or can see, all before it.
     """
 
     name: str
@@ -162,8 +163,15 @@ class MetadataStore(Protocol):
         """Open a view for reading; it sees everything that was committed before."""
         ...
 
-    def write(self) -> AbstractContextManager[MetadataTransaction]:
+    def write(self, *alone: str) -> AbstractContextManager[MetadataTransaction]:
         """Open a transaction for writing; it waits for other writers rather than fail.
+
+        Parameters
+        ----------
+        alone
+            The ids of the objects that it is about, when these are known beforehand: what it reads and writes are those objects, what hangs
+            on them, and change events. Transactions about different objects may then run at once, where the store can do that; one that
+            names no objects runs alone.
 
         Raises
         ------

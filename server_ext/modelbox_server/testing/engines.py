@@ -32,7 +32,15 @@ from modelbox_server.storage.databases.postgres import postgres_engine
 from modelbox_server.storage.databases.settings import DatabaseSettings
 from modelbox_server.testing.jupyter_process import free_port
 
-__all__ = ["DatabaseServer", "MariaDbServer", "OfferedServer", "PostgresServer", "mariadb_server", "postgres_server"]
+__all__ = [
+    "DatabaseServer",
+    "MariaDbServer",
+    "OfferedServer",
+    "PostgresServer",
+    "mariadb_as_mysql_server",
+    "mariadb_server",
+    "postgres_server",
+]
 
 _START_S = 60.0
 _STOP_S = 30.0
@@ -319,6 +327,12 @@ def mariadb_server() -> DatabaseServer:
     """Return the MariaDB of this process, or the MySQL that was offered."""
     offered = os.environ.get("MODELBOX_TEST_MYSQL_URL")
     return OfferedServer(offered) if offered else _kept(MariaDbServer())
+
+
+@cache
+def mariadb_as_mysql_server() -> DatabaseServer:
+    """Return a MariaDB of this process that calls itself MySQL."""
+    return _kept(MariaDbServer(as_mysql=True))
 
 
 def _kept(server: _OwnServer) -> DatabaseServer:

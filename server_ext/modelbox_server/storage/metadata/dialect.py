@@ -1,6 +1,8 @@
 """What differs between SQL engines that keep metadata."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -25,9 +27,35 @@ class SqlDialect(ABC):
     undoes_failed_statements = False
     """Whether a statement that violates a constraint undoes itself and leaves the transaction as it was."""
 
+    one_writer = False
+    """Whether the engine lets one transaction write at a time, for which threads of a process better queue among themselves."""
+
+    upserts_by_any_key = False
+    """Whether :meth:`upsert` would also replace the row that has the same values in another unique set."""
+
+    def insert(self, table: sa.Table) -> sa.Insert:
+        """Return the statement that adds a row, or none where that would violate a constraint.
+
+        It may also fail then, on engines on which failed statements undo themselves.
+        """
+        return sa.insert(table)
+
     @abstractmethod
     def upsert(self, table: sa.Table) -> sa.Insert:
         """Return the statement that adds a row, or replaces the one with the same primary key."""
+
+    def before_events(self) -> sa.Executable | None:
+        """Return what lets the transactions that have change events end one after the other, in the order of their numbers.
+
+        It holds until the end of the transaction; ``None`` where all that write run one after the other anyway.
+        """
+        return None
+
+    @contextmanager
+    def migrating(self, connection: sa.Connection) -> Iterator[None]:
+        """Keep the migrations of other processes out while the block runs; for engines whose changes of the schema end transactions."""
+        del connection
+        yield
 
     @abstractmethod
     def document(self, key: Column, value: Column) -> sa.ColumnElement[str]:

@@ -54,8 +54,9 @@ class MemoryMetadataStore:
             yield MemoryTransaction(self._tables, None)
 
     @contextmanager
-    def write(self) -> Iterator["MemoryTransaction"]:
-        """Open a transaction for writing."""
+    def write(self, *alone: str) -> Iterator["MemoryTransaction"]:
+        """Open a transaction for writing; each is alone here."""
+        del alone
         with self._alone():
             if self._writing:
                 # The lock is this thread's own: a database would wait for itself here until its timeout.

@@ -3,12 +3,12 @@
 A backend is a :class:`~modelbox_server.storage.metadata.dialect.SqlDialect` with the differences, and a function or class that makes the
 engine; :mod:`.sqlite` is the pattern.
 
-Thread safety: a store may be used from any thread; one thread at a time writes, so that threads of a process queue fairly here rather than
-poll for each other's lock in the database. Forks are safe: see :mod:`modelbox_server.storage.forks`.
+Thread safety: a store may be used from any thread. Where the engine lets one transaction write at a time, threads of a process queue
+fairly here rather than poll for each other's lock in the database. Forks are safe: see :mod:`modelbox_server.storage.forks`.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
@@ -32,7 +32,7 @@ from modelbox_server.storage.migrations.runner import APPLIED, Migrations
 from modelbox_server.storage.migrations.steps import METADATA_STEPS
 from modelbox_server.storage.rows import Cell, RowCodec, codec, document_from_text
 
-__all__ = ["WAIT_S", "WRITES", "SqlMetadataStore", "SqlTransaction"]
+__all__ = ["ALONE", "MIGRATES", "WAIT_S", "WRITES", "SqlMetadataStore", "SqlTransaction"]
 
 R = TypeVar("R", bound=Record)
 Values: TypeAlias = Mapping[str, Cell] | Sequence[Mapping[str, Cell]]
@@ -43,7 +43,15 @@ WRITES = "modelbox_writes"
 WAIT_S = "modelbox_wait_s"
 """Execution option of a connection: how long its transaction waits for the locks of others."""
 
+ALONE = "modelbox_alone"
+"""Execution option of a connection: the ids of the objects that its transaction is about; none when it must run alone."""
+
+MIGRATES = "modelbox_migrates"
+"""Execution option of a connection: whether its transaction changes the schema."""
+
 _CHECK_WAIT_S = 2.0
+_CHECKED = "check"
+"""Stands for no object: checks wait for those transactions only that run alone."""
 
 
 class SqlMetadataStore:
@@ -75,33 +83,40 @@ class SqlMetadataStore:
         self._wait_s = wait_s
         self._closed = False
         self._one_writer = threading.RLock()
-        self._writer: int | None = None
+        self._writers: set[int] = set()
         self._guard = ForkGuard(self._engine.dispose, self._renew)
-        self.migrations = Migrations(METADATA_STEPS, self._read_connection, self._write_connection)
+        self.migrations = Migrations(METADATA_STEPS, self._read_connection, self._migration_connection)
         try:
-            self.migrations.apply()
+            self._begin()
         except BaseException:
             self._engine.dispose()
             raise
 
+    def _begin(self) -> None:
+        """Make the store ready for use."""
+        self.migrations.apply()
+
     @contextmanager
     def read(self) -> Iterator["SqlTransaction"]:
         """Open a view for reading."""
+        self._require_ready()
         with self._read_connection() as connection:
             yield SqlTransaction(connection, self._dialect, writable=False)
 
     @contextmanager
-    def write(self) -> Iterator["SqlTransaction"]:
+    def write(self, *alone: str) -> Iterator["SqlTransaction"]:
         """Open a transaction for writing."""
-        with self._write_connection() as connection:
+        self._require_ready()
+        with self._write_connection(*alone) as connection:
             transaction = SqlTransaction(connection, self._dialect, writable=True)
             yield transaction
             transaction.complete()
 
     def check(self) -> None:
         """Return if the store can be written to now; a change that changes nothing is really committed."""
-        with self._write_connection(_CHECK_WAIT_S) as connection:
-            connection.execute(sa.update(APPLIED).values(number=APPLIED.c.number))
+        self._require_ready()
+        with self._write_connection(_CHECKED, wait_s=_CHECK_WAIT_S) as connection:
+            connection.execute(sa.update(APPLIED).values(number=APPLIED.c.number).where(APPLIED.c.number == 1))
 
     def close(self) -> None:
         """Close all connections."""
@@ -111,7 +126,10 @@ class SqlMetadataStore:
     def _renew(self) -> None:
         self._engine.dispose(close=False)
         self._one_writer = threading.RLock()
-        self._writer = None
+        self._writers = set()
+
+    def _require_ready(self) -> None:
+        """Return if the schema is that of this program."""
 
     @contextmanager
     def _read_connection(self) -> Iterator[sa.Connection]:
@@ -123,25 +141,37 @@ class SqlMetadataStore:
                 connection.rollback()
 
     @contextmanager
-    def _write_connection(self, wait_s: float | None = None) -> Iterator[sa.Connection]:
+    def _write_connection(self, *alone: str, wait_s: float | None = None) -> Iterator[sa.Connection]:
         wait_s = self._wait_s if wait_s is None else wait_s
-        if self._writer == threading.get_ident():
+        with self._as_writer(wait_s), self._connection({WRITES: True, WAIT_S: wait_s, ALONE: alone}) as connection:
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def _migration_connection(self) -> Iterator[sa.Connection]:
+        options = {WRITES: True, WAIT_S: self._wait_s, MIGRATES: True}
+        with self._as_writer(self._wait_s), self._connection(options) as connection, self._dialect.migrating(connection):
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def _as_writer(self, wait_s: float) -> Iterator[None]:
+        me = threading.get_ident()
+        if me in self._writers:
             # The database would let this thread wait for itself until its time is over.
             raise StorageUnavailable("This thread writes already: end its first transaction before opening the second.")
-        lock = self._one_writer
+        lock = self._one_writer if self._dialect.one_writer else None
         try:
-            if not lock.acquire(timeout=wait_s):
+            if lock is not None and not lock.acquire(timeout=wait_s):
                 raise StorageUnavailable(f"Other writers did not finish within {wait_s:g} s: try again.", retry_after_s=1)
-            self._writer = threading.get_ident()
-            with self._connection({WRITES: True, WAIT_S: wait_s}) as connection:
-                yield connection
-                connection.commit()
+            self._writers.add(me)
+            yield
         finally:
-            if self._writer == threading.get_ident():
-                self._writer = None
-            # Ctrl-C may come right after the lock was taken. A lock of this kind knows its thread and refuses to be released by others.
-            with suppress(RuntimeError):
-                lock.release()
+            self._writers.discard(me)
+            if lock is not None:
+                # Ctrl-C may come right after the lock was taken. A lock of this kind knows its thread and refuses to be released by others.
+                with suppress(RuntimeError):
+                    lock.release()
 
     @contextmanager
     def _connection(self, options: Mapping[str, object]) -> Iterator[sa.Connection]:
@@ -179,6 +209,7 @@ class SqlTransaction:
         self._writable = writable
         self._failure: ModelBoxError | None = None
         self._described: set[str] = set()  # the objects whose metadata has changed
+        self._in_order = False  # whether change events may be added
 
     def complete(self) -> None:
         """Make what follows from the changes; to be called before they are committed.
@@ -275,10 +306,18 @@ class SqlTransaction:
         of, table = codec(type(record)), SQL_TABLES[type(record)]
         row = of.encode(record)
         serial = of.table.serial()
-        values = {name: cell for name, cell in zip(table.c.keys(), row, strict=True) if name != serial}
-        result = self._change([record], [(_insert(table), values)])
-        if serial is not None:
-            number = cast(Sequence[int], result.inserted_primary_key)[0]
+        if serial is None:
+            self._described.update([record.object_id] if isinstance(record, MetadataEntry) else [])
+            try:
+                result = self._execute(self._dialect.insert(table), dict(zip(table.c.keys(), row, strict=True)))
+            except IntegrityError as error:
+                raise self._conflict([record], error) from error
+            if result.rowcount == 0:
+                raise self._conflict([record])
+        else:
+            self._keep_order()
+            values = {name: cell for name, cell in zip(table.c.keys(), row, strict=True) if name != serial}
+            number = cast(Sequence[int], self._execute(_insert(table), values).inserted_primary_key)[0]
             row = tuple([number if name == serial else cell for name, cell in zip(of.names, row, strict=False)])
         return of.decode([row])[0]
 
@@ -299,7 +338,25 @@ class SqlTransaction:
             else:
                 del values[serial]
                 unnumbered.append(values)
-        self._change(records, [step for step in ((self._dialect.upsert(table), numbered), (_insert(table), unnumbered)) if step[1]])
+        if serial is not None:
+            self._keep_order()
+        if self._dialect.upserts_by_any_key and of.table.uniques:
+            self._change(records, [step for values in numbered for step in self._replacing(table, values)])
+        else:
+            self._change(records, [step for step in ((self._dialect.upsert(table), numbered), (_insert(table), unnumbered)) if step[1]])
+
+    def _replacing(self, table: sa.Table, values: Mapping[str, Cell]) -> Iterator[tuple[sa.Executable, Values]]:
+        """Yield what adds a row, or replaces the one with the same primary key, and violates every other constraint there is."""
+        here = sa.and_(*(column == values[column.name] for column in table.primary_key.columns))
+        known = self._execute(sa.select(sa.func.count()).select_from(table).where(here)).scalar_one()
+        yield (sa.update(table).where(here), values) if known else (_insert(table), values)
+
+    def _keep_order(self) -> None:
+        """See to it that change events become visible in the order of their numbers."""
+        statement = None if self._in_order else self._dialect.before_events()
+        if statement is not None:
+            self._execute(statement)
+        self._in_order = True
 
     def delete(self, kind: type[Record], where: Sequence[Condition]) -> int:
         """Delete the records for which every condition holds."""
@@ -309,11 +366,13 @@ class SqlTransaction:
             self._described.update(cast(str, row[0]) for row in self._rows(sa.select(table.c.object_id).where(*tests).distinct()))
         return self._execute(sa.delete(table).where(*tests)).rowcount
 
-    def _change(self, records: Sequence[Record], steps: Sequence[tuple[sa.Insert, Values]]) -> sa.CursorResult[Any]:
+    def _change(self, records: Sequence[Record], steps: Iterable[tuple[sa.Executable, Values]]) -> sa.CursorResult[Any]:
         """Take all the steps or none, and return the result of the last."""
         self._described.update(record.object_id for record in records if isinstance(record, MetadataEntry))
+        # What cannot clash, or undoes itself then, needs no savepoint, which would cost two more questions.
+        uniques = codec(type(records[0])).table.uniques
         single = len(records) == 1 and self._dialect.undoes_failed_statements
-        savepoint = None if single else self._connection.begin_nested()
+        savepoint = self._connection.begin_nested() if uniques and not single else None
         try:
             *_, result = [self._execute(statement, values) for statement, values in steps]
         except IntegrityError as error:
@@ -341,7 +400,7 @@ class SqlTransaction:
             self._failure = self._dialect.translated(error)
             raise self._failure from error
 
-    def _conflict(self, records: Sequence[Record], error: IntegrityError) -> ModelBoxError:
+    def _conflict(self, records: Sequence[Record], error: IntegrityError | None = None) -> ModelBoxError:
         """Say which of the records clashes with what is stored; the text of the driver's error is not for machines."""
         for record in records:
             kind = type(record)
@@ -354,6 +413,8 @@ class SqlTransaction:
                     return already_there(record, same_key=False)
         if codec(type(records[0])).table.uniques:
             return already_there(records[0], same_key=False)  # two of the records clash with each other
+        if error is None:
+            return already_there(records[0], same_key=True)
         self._failure = self._dialect.translated(error)
         return self._failure
 

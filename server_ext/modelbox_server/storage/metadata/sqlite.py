@@ -63,6 +63,7 @@ class SqliteDialect(SqlDialect):
 
     name = "integrated"
     undoes_failed_statements = True
+    one_writer = True
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -38,13 +38,18 @@ class _Text(TypeDecorator[str]):
         if dialect.name == "postgresql":
             return dialect.type_descriptor(sa.Text(collation="C") if limit is None else sa.String(limit, collation="C"))
         if dialect.name in {"mysql", "mariadb"}:
-            collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
             return dialect.type_descriptor(
-                mysql.LONGTEXT(charset="utf8mb4", collation=collation)
+                mysql.LONGTEXT(charset="utf8mb4", collation=_collation(dialect))
                 if limit is None
-                else mysql.VARCHAR(limit, charset="utf8mb4", collation=collation)
+                else mysql.VARCHAR(limit, charset="utf8mb4", collation=_collation(dialect))
             )
         return dialect.type_descriptor(sa.Text() if limit is None else sa.String(limit))
+
+
+def _collation(dialect: Dialect) -> str:
+    """Return the collation by code point that does not ignore blanks at the end, as others called ``*_bin`` do: each product has one."""
+    is_mysql_8 = not getattr(dialect, "is_mariadb", False) and (getattr(dialect, "server_version_info", None) or (8,)) >= (8,)
+    return "utf8mb4_0900_bin" if is_mysql_8 else "utf8mb4_nopad_bin"
 
 
 def _key(name: str, limit_chars: int = 64) -> sa.Column[str]:

@@ -22,4 +22,4 @@ def _step(number: int, name: str) -> Migration:
     return Migration(number, name, apply)
 
 
-METADATA_STEPS = (_step(1, "initial"), _step(2, "operations"), _step(3, "documents"), _step(4, "actions"))
+METADATA_STEPS = (_step(1, "initial"), _step(2, "operations"), _step(3, "documents"), _step(4, "actions"), _step(5, "locks"))
