@@ -74,9 +74,9 @@ class TimedMetadataStore(_Timed):
             yield transaction
 
     @contextmanager
-    def write(self) -> Iterator[MetadataTransaction]:
+    def write(self, *alone: str) -> Iterator[MetadataTransaction]:
         """Open a transaction for writing."""
-        with self._timed("write"), self._inside.write() as transaction:
+        with self._timed("write"), self._inside.write(*alone) as transaction:
             yield transaction
 
 

@@ -4,8 +4,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 import sqlalchemy as sa
@@ -16,20 +15,11 @@ from modelbox_server.storage.databases.settings import DatabaseSettings
 from modelbox_server.storage.metadata.dialect import SqlDialect
 from modelbox_server.storage.metadata.sql import SqlMetadataStore
 
-__all__ = ["PoolStatus", "ServerMetadataStore", "collided", "lock_numbers"]
+__all__ = ["ServerMetadataStore", "collided", "lock_numbers"]
 
 _log = logging.getLogger(__name__)
 
 _TRY_AGAIN_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStatus:
-    """How many connections may be open, how many are, and how many of those are in use."""
-
-    size: int
-    opened: int
-    used: int
 
 
 class ServerMetadataStore(SqlMetadataStore):
@@ -53,11 +43,11 @@ class ServerMetadataStore(SqlMetadataStore):
         self._refused: tuple[float, StorageUnavailable] | None = None
         super().__init__(engine, dialect, wait_s=settings.lock_wait_s)
 
-    def pool_status(self) -> PoolStatus:
-        """Return what the pool of connections looks like now; costs nothing."""
+    def pool_status(self) -> Mapping[str, int]:
+        """Return how many connections there may be, are open, and are in use now; costs nothing."""
         pool = cast(QueuePool, self._engine.pool)
-        used = pool.checkedout()
-        return PoolStatus(self._settings.pool_size, used + pool.checkedin(), used)
+        in_use = pool.checkedout()
+        return {"size": self._settings.pool_size, "open": in_use + pool.checkedin(), "in_use": in_use}
 
     def _begin(self) -> None:
         try:
