@@ -31,6 +31,7 @@ from modelbox_server.service.search import ExperimentSearch
 from modelbox_server.service.sql import SqlService
 from modelbox_server.service.versions import VersionsService
 from modelbox_server.storage.blobs.s3_settings import S3Settings
+from modelbox_server.storage.databases.settings import DatabaseSettings
 from modelbox_server.storage.interfaces import BlobStore, MetadataStore, MetricsStore
 from modelbox_server.storage.registry import open_store
 
@@ -55,13 +56,15 @@ class StorageSettings:
     folder
         Made readable by its user alone when it is not there.
     metadata_storage
-        ``integrated`` (SQLite) or ``ephemeral`` (memory).
+        ``integrated`` (SQLite), ``ephemeral`` (memory), ``postgres`` or ``mysql``.
     metrics_storage
         ``integrated`` (SQLite) or ``inmemory``.
     artifact_storage
         ``filesystem`` or ``s3``.
     metadata_file, metrics_file, artifact_folder
         Where these stores keep what they keep; in `folder` when left out.
+    metadata_database, metrics_database
+        The databases of stores that use one.
     s3
         The bucket of ``s3``.
     """
@@ -73,6 +76,8 @@ class StorageSettings:
     metadata_file: Path | None = None
     metrics_file: Path | None = None
     artifact_folder: Path | None = None
+    metadata_database: DatabaseSettings | None = None
+    metrics_database: DatabaseSettings | None = None
     s3: S3Settings | None = None
 
 
@@ -195,9 +200,9 @@ def passing_services(settings: StorageSettings, *, clock: Clock = now, meters: M
 def _opened(settings: StorageSettings, clock: Clock, cleanup: ExitStack, meters: Meters | None) -> Services:
     """Open the stores; what is open already is closed again when the next one fails."""
     with cleanup:
-        metadata = open_store("metadata", settings.metadata_storage, settings.folder, settings.metadata_file)
+        metadata = open_store("metadata", settings.metadata_storage, settings.folder, settings.metadata_database or settings.metadata_file)
         cleanup.callback(metadata.close)
-        metrics = open_store("metrics", settings.metrics_storage, settings.folder, settings.metrics_file)
+        metrics = open_store("metrics", settings.metrics_storage, settings.folder, settings.metrics_database or settings.metrics_file)
         cleanup.callback(metrics.close)
         artifacts = settings.s3 if settings.artifact_storage == "s3" else settings.artifact_folder
         blobs = open_store("artifacts", settings.artifact_storage, settings.folder, artifacts)

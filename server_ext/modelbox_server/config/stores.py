@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from modelbox.errors import ConfigError, StorageError
 from modelbox_server.storage.blobs.s3_settings import S3Settings
+from modelbox_server.storage.databases.settings import DatabaseSettings, Tls
 from modelbox_server.wiring import StorageSettings, passing_services
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from modelbox_server.observing.meters import Meters
     from modelbox_server.wiring import Services
 
-__all__ = ["check_storage", "configured_services"]
+__all__ = ["check_storage", "configured_services", "database_settings"]
 
 _SETTINGS = {"metadata": "metadata_storage", "metrics": "metrics_storage", "artifacts": "artifact_storage"}
 
@@ -45,6 +46,8 @@ def configured_services(config: ServerConfig, meters: Meters | None = None) -> S
         metadata_file=_place(config, "metadata_storage_integrated.path"),
         metrics_file=_place(config, "metrics_storage_integrated.path"),
         artifact_folder=folder,
+        metadata_database=database_settings(config, "metadata_storage"),
+        metrics_database=database_settings(config, "metrics_storage"),
         s3=_s3(config),
     )
     return passing_services(settings, meters=meters)
@@ -67,6 +70,28 @@ def check_storage(config: ServerConfig) -> None:
     ]
     if missing:
         raise ConfigError("\n  ".join([f"{config.source} asks for what is not there:", *missing]))
+
+
+def database_settings(config: ServerConfig, role: Literal["metadata_storage", "metrics_storage"]) -> DatabaseSettings | None:
+    """Return where the database of a role is; ``None`` when its storage uses none."""
+    section = f"{role}_{config.text(role)}"
+    if section not in {"metadata_storage_postgres", "metadata_storage_mysql", "metrics_storage_timescaledb"}:
+        return None
+    return DatabaseSettings(
+        host=config.text(f"{section}.host"),
+        port=int(config.number(f"{section}.port")),
+        username=config.text(f"{section}.username"),
+        password=config.text(f"{section}.password"),
+        dbname=config.text(f"{section}.dbname"),
+        pool_size=int(config.number(f"{section}.pool_size")),
+        pool_wait_s=config.number(f"{section}.pool_wait_s"),
+        connect_timeout_s=config.number(f"{section}.connect_timeout_s"),
+        statement_timeout_s=config.number(f"{section}.statement_timeout_s"),
+        lock_wait_s=config.number(f"{section}.lock_wait_s"),
+        tls=cast(Tls, config.text(f"{section}.tls")),
+        ca_file=config.text(f"{section}.ca_file"),
+        auto_migrate=config.is_on(f"{section}.auto_migrate"),
+    )
 
 
 def _s3(config: ServerConfig) -> S3Settings | None:

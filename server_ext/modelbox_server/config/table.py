@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from modelbox.settings import DEFAULT_PORT
 from modelbox_server.observing.logs import LOG_FORMATS
+from modelbox_server.storage.databases.settings import TLS_MODES
 
 __all__ = ["METRICS_PORT", "SECTIONS", "SETTINGS", "Kind", "Section", "Setting", "Value", "find_setting"]
 
@@ -115,6 +116,20 @@ def _database(section: str, host: str, port: int, username: str, dbname: str) ->
         Setting(section, "username", "text", "Who to connect as.", template=username, needed=True),
         Setting(section, "password", "text", "The password of that user.", default="", template="foo", secret=True),
         Setting(section, "dbname", "text", "The database to use.", template=dbname, needed=True),
+        Setting(section, "pool_size", "integer", "Most connections that are open to it.", 10, least=1, most=1000),
+        Setting(section, "pool_wait_s", "number", "Seconds that a call waits for one of them.", 10.0, least=0),
+        Setting(section, "connect_timeout_s", "number", "Seconds that connecting may take.", 5.0, least=1),
+        Setting(section, "statement_timeout_s", "number", "Seconds that one statement may take.", 60.0, least=1),
+        Setting(section, "lock_wait_s", "number", "Seconds that a statement waits for other transactions.", 30.0, least=1),
+        Setting(section, "tls", "text", "How connections are encrypted.", "prefer", choices=TLS_MODES),
+        Setting(section, "ca_file", "text", "The certificates of the authorities that are trusted; those of the system when left out.", ""),
+        Setting(
+            section,
+            "auto_migrate",
+            "boolean",
+            "Bring the schema up to date at the start; otherwise `modelbox server migrate apply` has to.",
+            True,
+        ),
     )
 
 

@@ -57,6 +57,8 @@ BUILT_IN: Mapping[Role, Mapping[str, BuiltIn]] = MappingProxyType(
         "metadata": {
             "ephemeral": BuiltIn("modelbox_server.storage.metadata.memory:MemoryMetadataStore"),
             "integrated": BuiltIn("modelbox_server.storage.metadata.sqlite:SqliteMetadataStore", "modelbox.db"),
+            "postgres": BuiltIn("modelbox_server.storage.metadata.postgres:PostgresMetadataStore", configured=True),
+            "mysql": BuiltIn("modelbox_server.storage.metadata.mysql:MysqlMetadataStore", configured=True),
         },
         "metrics": {
             "inmemory": BuiltIn("modelbox_server.storage.metrics.memory:MemoryMetricsStore"),

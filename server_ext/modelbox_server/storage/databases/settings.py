@@ -35,6 +35,8 @@ class DatabaseSettings:
         How long a statement waits for the locks of other transactions.
     tls, ca_file
         Encryption, and the file with the certificates of trusted authorities; those of the system when empty.
+    auto_migrate
+        Bring the schema up to date; otherwise calls are refused until ``modelbox server migrate apply`` has done so.
     """
 
     host: str
@@ -49,6 +51,7 @@ class DatabaseSettings:
     lock_wait_s: float = 30.0
     tls: Tls = "prefer"
     ca_file: str = ""
+    auto_migrate: bool = True
 
     def __str__(self) -> str:
         """Return the place without secrets, for sentences."""

@@ -35,14 +35,12 @@ class MysqlMetadataStore(ServerMetadataStore):
     ----------
     settings
         Where the database is.
-    auto_migrate
-        Bring its schema up to date; otherwise calls are refused until ``modelbox server migrate apply`` has done so.
     """
 
-    def __init__(self, settings: DatabaseSettings, *, auto_migrate: bool = True) -> None:
+    def __init__(self, settings: DatabaseSettings) -> None:
         dialect, engine = MysqlDialect(settings), mysql_engine(settings)
         event.listen(engine, "begin", dialect.begin)
-        super().__init__(engine, dialect, settings, auto_migrate=auto_migrate)
+        super().__init__(engine, dialect, settings)
 
 
 class MysqlDialect(SqlDialect):

@@ -31,13 +31,10 @@ class ServerMetadataStore(SqlMetadataStore):
         As :class:`~modelbox_server.storage.metadata.sql.SqlMetadataStore` takes them.
     settings
         Where the database is.
-    auto_migrate
-        Bring its schema up to date; otherwise calls are refused until somebody has done so.
     """
 
-    def __init__(self, engine: sa.Engine, dialect: SqlDialect, settings: DatabaseSettings, *, auto_migrate: bool) -> None:
+    def __init__(self, engine: sa.Engine, dialect: SqlDialect, settings: DatabaseSettings) -> None:
         self._settings = settings
-        self._auto_migrate = auto_migrate
         self._ready = False
         self._becoming_ready = threading.Lock()
         self._refused: tuple[float, StorageUnavailable] | None = None
@@ -75,7 +72,7 @@ class ServerMetadataStore(SqlMetadataStore):
     def _become_ready(self) -> None:
         """Bring the schema up to date, or make sure that it is."""
         try:
-            pending = () if self._auto_migrate else self.migrations.status().pending
+            pending = () if self._settings.auto_migrate else self.migrations.status().pending
             if pending:
                 raise StorageUnavailable(
                     f"The schema of the database {self._settings} lacks {', '.join(f'{step.number} {step.name!r}' for step in pending)}: "
