@@ -56,7 +56,7 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("other_package")
 def test_a_store_of_another_package_is_found_by_its_entry_point(tmp_path: Path) -> None:
-    assert store_names("metadata") == ["ephemeral", "gone", "integrated", "redis"]
+    assert store_names("metadata") == ["ephemeral", "gone", "integrated", "mysql", "postgres", "redis"]
     store = open_store("metadata", "redis", tmp_path / "folder")
     assert store.name == "redis in folder"
 

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from modelbox_server.storage.interfaces import (
         AppendOutcome,
         BatchKey,
+        BlobEntry,
         BlobInfo,
         BlobStore,
         BlobWriter,
+        Leftovers,
         MetadataStore,
         MetadataTransaction,
         MetricsStore,
@@ -133,6 +135,15 @@ class TimedBlobStore(_Timed):
     def keys(self) -> Iterator[str]:
         """Yield all keys; how long that takes is up to who reads them."""
         return self._inside.keys()
+
+    def entries(self) -> Iterator[BlobEntry]:
+        """Yield everything that is stored, as :meth:`keys` does."""
+        return self._inside.entries()
+
+    def clean(self, *args: Any, **kwargs: Any) -> Leftovers:
+        """Remove what abandoned uploads left behind."""
+        with self._timed("clean"):
+            return self._inside.clean(*args, **kwargs)
 
     def read(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
         """Yield bytes."""
