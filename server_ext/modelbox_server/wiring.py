@@ -19,6 +19,7 @@ from modelbox_server.service.context import Clock
 from modelbox_server.service.events import EventsService
 from modelbox_server.service.experiments import ExperimentsService
 from modelbox_server.service.frames import FramesService
+from modelbox_server.service.garbage import Garbage, GarbageCollector
 from modelbox_server.service.hanging import HangingService
 from modelbox_server.service.info import InfoService
 from modelbox_server.service.members import MembersService
@@ -26,7 +27,7 @@ from modelbox_server.service.metadata import MetadataService
 from modelbox_server.service.metrics import MetricsService
 from modelbox_server.service.models import ModelsService
 from modelbox_server.service.namespaces import NamespacesService
-from modelbox_server.service.objects import Garbage, Objects
+from modelbox_server.service.objects import Objects
 from modelbox_server.service.search import ExperimentSearch
 from modelbox_server.service.sql import SqlService
 from modelbox_server.service.versions import VersionsService
@@ -67,6 +68,8 @@ class StorageSettings:
         The databases of stores that use one.
     s3
         The bucket of ``s3``.
+    grace_s
+        How long contents that lost their last artifact are spared after they were stored.
     """
 
     folder: Path
@@ -79,6 +82,7 @@ class StorageSettings:
     metadata_database: DatabaseSettings | None = None
     metrics_database: DatabaseSettings | None = None
     s3: S3Settings | None = None
+    grace_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class Services:
     sql: SqlService
     info: InfoService
     stores: Stores
-    _objects: Objects = field(repr=False)
+    garbage: GarbageCollector
     _cleanup: ExitStack = field(repr=False)
 
     def check(self) -> None:
@@ -123,7 +127,7 @@ class Services:
 
     def collect_garbage(self) -> Garbage:
         """Remove points and bytes that a crash between two stores left without a record."""
-        return self._objects.collect_garbage()
+        return self.garbage.collect()
 
     def close(self) -> None:
         """Close the stores. Closed services are not used again."""
@@ -138,8 +142,11 @@ def services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobSto
     return _services_over(metadata, metrics, blobs, clock, cleanup)
 
 
-def _services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobStore, clock: Clock, cleanup: ExitStack) -> Services:
-    objects = Objects(metadata, metrics, blobs)
+def _services_over(
+    metadata: MetadataStore, metrics: MetricsStore, blobs: BlobStore, clock: Clock, cleanup: ExitStack, grace_s: float = 0.0
+) -> Services:
+    garbage = GarbageCollector(metadata, metrics, blobs, grace_s)
+    objects = Objects(metadata, metrics, blobs, garbage)
     search = ExperimentSearch(metrics, clock)
     return Services(
         namespaces=NamespacesService(metadata),
@@ -160,7 +167,7 @@ def _services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobSt
         sql=SqlService(metadata, metrics),
         info=InfoService(metadata, metrics, blobs),
         stores=Stores(metadata, metrics, blobs),
-        _objects=objects,
+        garbage=garbage,
         _cleanup=cleanup,
     )
 
@@ -213,7 +220,7 @@ def _opened(settings: StorageSettings, clock: Clock, cleanup: ExitStack, meters:
                 TimedMetricsStore(metrics, meters),
                 TimedBlobStore(blobs, meters),
             )
-        return _services_over(metadata, metrics, blobs, clock, cleanup.pop_all())
+        return _services_over(metadata, metrics, blobs, clock, cleanup.pop_all(), settings.grace_s)
 
 
 def _make_private(folder: Path) -> None:

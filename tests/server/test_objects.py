@@ -9,7 +9,8 @@ from modelbox.entities.records import ArtifactRecord
 from modelbox.errors import StorageUnavailable
 from modelbox.wire.messages import ArtifactUploadQuery, ExperimentCreate, MetricsQuery
 from modelbox_server.service.context import Caller
-from modelbox_server.service.objects import Erased, Garbage, Objects
+from modelbox_server.service.garbage import Garbage
+from modelbox_server.service.objects import Erased, Objects
 from modelbox_server.testing.samples import float_block
 from modelbox_server.wiring import Services, local_services
 
@@ -31,7 +32,7 @@ def test_a_crash_after_the_records_leaves_garbage_that_is_collected(
         crash.setattr(Objects, "sweep", lambda self, erased: None)
         services.experiments.delete(caller, doomed)
     assert len(services.stores.metrics.read([doomed])) == 1
-    assert services.collect_garbage() == Garbage(points=2, blobs=1)
+    assert services.collect_garbage() == Garbage(points=2, blobs=1, blob_bytes=40)
     assert services.stores.metrics.read([doomed]) == []
     assert len(services.stores.metrics.read([kept])) == 1
     assert len(list(services.stores.blobs.keys())) == 1

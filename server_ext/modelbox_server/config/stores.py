@@ -49,6 +49,7 @@ def configured_services(config: ServerConfig, meters: Meters | None = None) -> S
         metadata_database=database_settings(config, "metadata_storage"),
         metrics_database=database_settings(config, "metrics_storage"),
         s3=_s3(config),
+        grace_s=config.number("garbage.grace_s"),
     )
     return passing_services(settings, meters=meters)
 

@@ -103,6 +103,7 @@ SECTIONS = (
     Section("metadata_storage_mysql", "Metadata in MySQL or MariaDB.", ("metadata_storage", "mysql")),
     Section("metrics_storage_integrated", "Metrics in one SQLite file.", ("metrics_storage", "integrated")),
     Section("metrics_storage_timescaledb", "Metrics in TimescaleDB.", ("metrics_storage", "timescaledb")),
+    Section("garbage", "What no artifact refers to any more."),
     Section("auth", "Who may call."),
 )
 """The tables of the file, in their order."""
@@ -248,6 +249,14 @@ SETTINGS: tuple[Setting, ...] = (
     *_database("metadata_storage_mysql", "172.17.0.2", 3306, "root", "modelbox"),
     Setting("metrics_storage_integrated", "path", "text", "The file.", needed=True),
     *_database("metrics_storage_timescaledb", "172.17.0.4", 5432, "postgres", "modelbox_metrics"),
+    Setting(
+        "garbage",
+        "grace_s",
+        "number",
+        "Seconds that bytes without an artifact are spared after they were stored, as they may be on their way to a record.",
+        3600.0,
+        least=0,
+    ),
     Setting(
         "auth",
         "mode",

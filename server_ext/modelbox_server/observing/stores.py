@@ -145,15 +145,29 @@ class TimedBlobStore(_Timed):
         with self._timed("clean"):
             return self._inside.clean(*args, **kwargs)
 
+    def age_s(self, key: str) -> float:
+        """Return the age of bytes."""
+        with self._timed("age"):
+            return self._inside.age_s(key)
+
     def read(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
-        """Yield bytes."""
-        pieces = self._inside.read(*args, **kwargs)
-        while True:
-            with self._timed("read"):
-                piece = next(pieces, None)
-            if piece is None:
-                return
-            yield piece
+        """Yield bytes; the key is looked up at once."""
+        with self._timed("open"):
+            pieces = self._inside.read(*args, **kwargs)
+        return self._pieces(pieces)
+
+    def _pieces(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            while True:
+                with self._timed("read"):
+                    piece = next(pieces, None)
+                if piece is None:
+                    return
+                yield piece
+        finally:
+            close = getattr(pieces, "close", None)
+            if close is not None:
+                close()
 
     def delete(self, key: str) -> bool:
         """Delete bytes."""

@@ -2,14 +2,13 @@
 
 Records, points and bytes lie in three stores, and no transaction spans them. The order is therefore fixed: bytes are written before the
 record that names them, and records are deleted before the points and bytes that hung on them. A crash in between leaves points or bytes
-that nothing refers to; :meth:`Objects.collect_garbage` removes them.
+that nothing refers to; :mod:`modelbox_server.service.garbage` removes them.
 """
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from typing import TypeVar
 
 from modelbox.entities.ids import is_id
@@ -33,17 +32,14 @@ from modelbox.entities.records import (
 from modelbox.errors import BlobMissing, ModelBoxError, NotFound, StorageUnavailable, shortened
 from modelbox_server.service.changes import fields_of, note
 from modelbox_server.service.context import Caller
+from modelbox_server.service.garbage import GarbageCollector, in_parts
 from modelbox_server.storage.interfaces import BlobStore, Condition, MetadataStore, MetadataTransaction, MetricsStore
 
-__all__ = ["Erased", "Garbage", "Objects", "artifact_ref", "in_parts", "missing_among", "require", "resolve"]
+__all__ = ["Erased", "Objects", "artifact_ref", "in_parts", "missing_among", "require", "resolve"]
 
 R = TypeVar("R", bound=Record)
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-# Databases bound the number of parameters of one statement.
-_PART = 500
 
 _RECORDS: dict[ObjectType, type[Record]] = {
     ObjectType.EXPERIMENT: ExperimentRecord,
@@ -51,13 +47,6 @@ _RECORDS: dict[ObjectType, type[Record]] = {
     ObjectType.MODEL: ModelRecord,
     ObjectType.MODEL_VERSION: ModelVersionRecord,
 }
-
-
-def in_parts(items: Collection[T], size: int = _PART) -> Iterator[list[T]]:
-    """Yield the items in lists of at most `size`."""
-    rest = iter(items)
-    while part := list(islice(rest, size)):
-        yield part
 
 
 def resolve(tx: MetadataTransaction, object_id: str) -> ObjectRef:
@@ -116,21 +105,13 @@ class Erased:
     count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Garbage:
-    """What :meth:`Objects.collect_garbage` removed."""
-
-    points: int
-    blobs: int
-
-
 class Objects:
     """Make objects appear and vanish in all three stores in the right order."""
 
-    def __init__(self, metadata: MetadataStore, metrics: MetricsStore, blobs: BlobStore) -> None:
-        self._metadata = metadata
+    def __init__(self, metadata: MetadataStore, metrics: MetricsStore, blobs: BlobStore, garbage: GarbageCollector | None = None) -> None:
         self._metrics = metrics
         self._blobs = blobs
+        self._garbage = garbage or GarbageCollector(metadata, metrics, blobs)
 
     def claim(self, tx: MetadataTransaction, ref: ObjectRef, at: datetime) -> None:
         """Let an id stand for an object from now on, and its namespace exist.
@@ -178,39 +159,12 @@ class Objects:
     def sweep(self, erased: Erased) -> None:
         """Remove points and bytes of records whose deletion is committed.
 
-        The records are gone whatever happens here, so a store that is away is logged and left to :meth:`collect_garbage`.
+        The records are gone whatever happens here, so a store that is away is logged and left to the next collection of garbage.
         """
         try:
-            self._remove(erased.object_ids, sorted(erased.contents))
+            self._garbage.remove(erased.object_ids, sorted(erased.contents))
         except ModelBoxError as error:
             _log.warning("Points or bytes of deleted objects stay until garbage is collected: %s", error)
-
-    def collect_garbage(self) -> Garbage:
-        """Remove points and bytes that no record refers to, left behind by a crash between two stores.
-
-        May run at any time. An upload that is between its bytes and its record at this very moment is refused with
-        :class:`~modelbox.errors.StorageUnavailable` and can be sent again.
-        """
-        points = blobs = 0
-        with self._metadata.read() as tx:
-            destroyed = tx.select(ChangeEvent, [Condition("kind", "eq", ChangeKind.DESTROYED)])
-        object_ids = {event.object_id for event in destroyed if event.object_type in _RECORDS}
-        for part in in_parts(object_ids):
-            points += self._remove(part, []).points
-        for keys in in_parts(list(self._blobs.keys()), 100):
-            blobs += self._remove([], keys).blobs
-        return Garbage(points, blobs)
-
-    def _remove(self, object_ids: Sequence[str], contents: Sequence[str]) -> Garbage:
-        # Inside a writing transaction: nobody can create an object under one of these ids, or an artifact with one of these contents,
-        # between the look and the removal.
-        with self._metadata.write() as tx:
-            alive = {ref.id for part in in_parts(object_ids) for ref in tx.select(ObjectRef, [Condition("id", "in", part)])}
-            gone = [object_id for object_id in object_ids if object_id not in alive]
-            points = self._metrics.delete(gone) if gone else 0
-            unused = [key for key in contents if not tx.count(ArtifactRecord, [Condition("content", "eq", key)])]
-            blobs = sum(self._blobs.delete(key) for key in unused)
-        return Garbage(points, blobs)
 
     def hold_content(self, key: str) -> None:
         """Make sure, inside the writing transaction that records an artifact, that its bytes were not removed a moment ago.

@@ -351,6 +351,16 @@ class BlobStore(Protocol):
         """
         ...
 
+    def age_s(self, key: str) -> float:
+        """Return how long ago the bytes were stored last, in seconds by the clock of the store.
+
+        Raises
+        ------
+        BlobMissing
+            No bytes are stored under `key`.
+        """
+        ...
+
     def read(self, key: str, start: int = 0, stop: int | None = None, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """Yield the bytes from `start` up to `stop` (default: the end), at most `chunk_bytes` at a time.
 

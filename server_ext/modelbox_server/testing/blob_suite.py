@@ -151,6 +151,9 @@ class BlobStoreSuite:
         entries = {entry.key: entry for entry in store.entries()}
         assert {key: entry.size_bytes for key, entry in entries.items()} == {info.key: info.size_bytes for info in infos}
         assert all(-2 <= entry.age_s < 600 for entry in entries.values())
+        assert -2 <= store.age_s(infos[0].key) < 600
+        with pytest.raises(BlobMissing):
+            store.age_s("0" * 64)
 
     def test_cleaning_leaves_what_is_stored_and_what_is_under_way(self, store: BlobStore) -> None:
         """And finds nothing where every writer ended well."""

@@ -75,6 +75,12 @@ class FilesystemBlobStore:
         with _translated(self._folder, key):
             return _fresh(_place(self._folder, key).lstat).st_size
 
+    def age_s(self, key: str) -> float:
+        """Return how long ago the bytes were stored last, by the clock of whoever keeps the folder."""
+        with _translated(self._folder, key):
+            stored_at_s = _fresh(_place(self._folder, key).lstat).st_mtime
+        return self._now_s() - stored_at_s
+
     def read(self, key: str, start: int = 0, stop: int | None = None, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """Yield the bytes from `start` up to `stop`; the key is looked up at once."""
         self.size(key)

@@ -48,6 +48,12 @@ class MemoryBlobStore:
         """Return the size in bytes."""
         return len(self._content(key))
 
+    def age_s(self, key: str) -> float:
+        """Return how long ago the bytes were stored last."""
+        self._content(key)
+        now_s = time.monotonic()
+        return now_s - self._stored_at_s.get(key, now_s)
+
     def read(self, key: str, start: int = 0, stop: int | None = None, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """Yield the bytes from `start` up to `stop`; the key is looked up at once."""
         view = memoryview(self._content(key))[start:stop]

@@ -76,9 +76,18 @@ class S3BlobStore:
 
     def size(self, key: str) -> int:
         """Return the size in bytes."""
+        return int(self._head(key)["ContentLength"])
+
+    def age_s(self, key: str) -> float:
+        """Return how long ago the bytes were stored last, by the clock of S3."""
+        found = self._head(key)
+        return float((_date_of(found) - found["LastModified"]).total_seconds())
+
+    def _head(self, key: str) -> dict[str, Any]:
         place = self._place(key)
         with self._connection.translated(key):
-            return int(self._connection.client.head_object(Bucket=self._connection.settings.bucket, Key=place)["ContentLength"])
+            found: dict[str, Any] = self._connection.client.head_object(Bucket=self._connection.settings.bucket, Key=place)
+        return found
 
     def read(self, key: str, start: int = 0, stop: int | None = None, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """Yield the bytes from `start` up to `stop`; the key is looked up at once."""
