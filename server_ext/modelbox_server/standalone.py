@@ -14,6 +14,7 @@ import secrets
 import signal
 import socket
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tornado import web
@@ -30,10 +31,11 @@ from modelbox_server.http.face import Face
 from modelbox_server.http.handlers import handler_rules
 from modelbox_server.http.meters import METRICS_PATH, meters_app
 from modelbox_server.http.tls import certificate_digest, server_context
+from modelbox_server.private_files import write_private
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from modelbox_server.observing.meters import Meters
@@ -71,8 +73,12 @@ class StandaloneServer:
         Files of a certificate and its key, to speak TLS everywhere; ``None`` to speak without.
     token
         What callers have to send; a fresh random one when left out.
+    holders
+        Names of those who hold other tokens, by the SHA-256 of these.
     allowed_hosts
         Names besides ``localhost`` and IP addresses under which callers may address this server.
+    allowed_origins
+        Web pages besides those of this server that may use it, such as ``"https://lab.example"``.
     runtime_folder
         Where ``PORT.json`` (mode 0600) tells programs of the same user the url and the token; ``None`` tells nobody.
     trust_same_user, needs_token
@@ -96,7 +102,9 @@ class StandaloneServer:
         grpc_address: tuple[str, int] | None = None,
         tls: tuple[Path, Path] | None = None,
         token: str | None = None,
+        holders: Mapping[bytes, str] = MappingProxyType({}),
         allowed_hosts: Collection[str] = (),
+        allowed_origins: Collection[str] = (),
         runtime_folder: Path | None = None,
         trust_same_user: bool = False,
         needs_token: bool = True,
@@ -114,7 +122,8 @@ class StandaloneServer:
         self._runtime_folder = runtime_folder
         self.meters_url = ""
         self._grace_s = grace_s
-        self._gate = gate = TokenGate(self.token, allowed_hosts=allowed_hosts, trust_same_user=trust_same_user, needs_token=needs_token)
+        self._gate = gate = TokenGate(self.token, trust_same_user=trust_same_user, needs_token=needs_token)
+        gate.allow(hosts=allowed_hosts, origins=allowed_origins, holders=holders)
         self._face = Face(lambda: self._introduced(open_services()), gate, meters)
         self._meters_address = meters_address
         self._needs_meters = needs_meters
@@ -177,7 +186,9 @@ class StandaloneServer:
         server.add_socket(listener)
         self.meters_url = f"{_url('http', self._meters_address[0], listener.getsockname()[1])}{METRICS_PATH}"
 
-    def reconfigure(self, *, allowed_hosts: Collection[str], grace_s: float) -> None:
+    def reconfigure(
+        self, *, allowed_hosts: Collection[str], allowed_origins: Collection[str], holders: Mapping[bytes, str], grace_s: float
+    ) -> None:
         """Take over what can change while the server runs; certificate and key are read again from their files.
 
         Raises
@@ -188,7 +199,7 @@ class StandaloneServer:
         if self._front is not None:
             self._front.tls = self._context()
             self._tell_programs()
-        self._gate.allow_hosts(allowed_hosts)
+        self._gate.allow(hosts=allowed_hosts, origins=allowed_origins, holders=holders)
         self._grace_s = grace_s
 
     async def stop(self) -> None:
@@ -236,7 +247,7 @@ class StandaloneServer:
 
     def _tell_programs(self) -> None:
         if self._runtime_folder is not None:
-            _write_private(self._runtime_path(self._runtime_folder), self._runtime_record())
+            write_private(self._runtime_path(self._runtime_folder), json.dumps(self._runtime_record()))
 
     def _runtime_record(self) -> dict[str, object]:
         record = {"url": self.url, "token": self.token, "pid": os.getpid(), "started_at": datetime.now(UTC).isoformat()}
@@ -291,15 +302,3 @@ def _listener(host: str, port: int) -> socket.socket:
         raise ConfigError(f"{host}:{port} cannot be listened on ({error.strerror}): choose another address.") from error
     listener.setblocking(False)
     return listener
-
-
-def _write_private(path: Path, record: dict[str, object]) -> None:
-    """Write a file that only this user can read; it appears whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.parent.chmod(0o700)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(record, file)
-    partial.replace(path)

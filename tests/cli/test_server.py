@@ -1,19 +1,24 @@
 """``modelbox server``: a configuration is written, checked and served."""
 
+import hashlib
 import http.client
 import os
 import signal
+import socket
 import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 
 import modelbox
 from modelbox.cli.main import main
+from modelbox.settings import servers_folder
 from modelbox.testing.fixtures import clean_modelbox_environment
 from modelbox.testing.server_process import running_server
+from modelbox_server.config.table import SETTINGS
 
 __all__ = ["clean_modelbox_environment"]
 
@@ -148,6 +153,87 @@ def test_a_hangup_reads_the_file_again_and_a_mistake_in_it_changes_nothing(tmp_p
         wait_for(lambda: "was not read again" in (tmp_path / "box.log").read_text())
         assert status_for_host(port, "new.example", record["token"]) == 200
     assert "These take effect at the next start: listen_addr." in (tmp_path / "box.log").read_text()
+
+
+def test_the_token_of_a_port_outlives_the_server_and_is_known_to_nobody_else(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    path = tmp_path / "box.toml"
+    path.write_text(f'listen_addr = "127.0.0.1:{port}"\n[artifact_storage_filesystem]\nbase_dir = "{tmp_path / "blobs"}"\n')
+    tokens = []
+    for _ in range(2):
+        with running_server(path) as record:
+            tokens.append(record["token"])
+    assert tokens[0] == tokens[1] == (servers_folder() / f"{port}.token").read_text().strip()
+    assert tokens[0] not in (tmp_path / "box.log").read_text()
+
+
+def test_holders_of_additional_tokens_come_and_go_with_a_hangup(tmp_path: Path) -> None:
+    holders, path = tmp_path / "holders", tmp_path / "box.toml"
+    holders.write_text(f"ana: {hashlib.sha256(b'first').hexdigest()}\n")
+    path.write_text(f'listen_addr = "127.0.0.1:0"\n[auth]\nadditional_tokens = "{holders}"\ntrust_same_user_loopback = false\n')
+    with path.open("a") as file:
+        file.write(f'[artifact_storage_filesystem]\nbase_dir = "{tmp_path / "blobs"}"\n')
+    with running_server(path) as record:
+        port = int(record["url"].rpartition(":")[2])
+        with modelbox.ModelBox(record["url"], token="first") as box, box.start("of ana") as run:
+            assert run.refresh().owner == "ana"
+        holders.write_text(f"ana: {hashlib.sha256(b'second').hexdigest()}\n")
+        os.kill(int(record["pid"]), signal.SIGHUP)
+        wait_for(lambda: status_for_host(port, "localhost", "second") == 200)
+        assert status_for_host(port, "localhost", "first") == 401
+
+
+def test_no_secret_shows_in_logs_errors_or_the_list_of_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    secret_settings = [setting for setting in SETTINGS if setting.secret]
+    canaries = {setting.path: f"canary-{number}-{os.urandom(8).hex()}" for number, setting in enumerate(secret_settings)}
+    sections: dict[str, list[str]] = {"artifact_storage_filesystem": [f'base_dir = "{tmp_path / "blobs"}"']}
+    for setting in secret_settings:
+        assert setting.section, "a secret stands in a section"
+        sections.setdefault(setting.section, []).append(f'{setting.name} = "{canaries[setting.path]}"')
+    path = tmp_path / "box.toml"
+    path.touch(0o600)
+    lines = ['listen_addr = "127.0.0.1:0"', 'prometheus_addr = "127.0.0.1:0"', 'log_level = "debug"']
+    path.write_text("\n".join([*lines, *(f"[{name}]\n" + "\n".join(keys) for name, keys in sections.items())]) + "\n")
+    assert main(["server", "check-config", str(path)]) == 0
+    path.chmod(0o644)
+    assert main(["server", "check-config", str(path)]) == 2
+    assert main(["server", "show-config", str(path)]) == 0
+    path.chmod(0o600)
+    shown = [*capsys.readouterr()]
+    with running_server(path) as record:
+        pid, port = int(record["pid"]), int(record["url"].rpartition(":")[2])
+        token = canaries["auth.token"]
+        assert status_for_host(port, "localhost", token) == 200
+        assert status_for_host(port, "evil.example", token) == 421
+        for target in ("/api/v1/nothing", "/api/v1/info?token=x", "/metrics", "/api/v1/openapi.json"):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", target, headers={"Authorization": f"Bearer {token}"})
+            answer = connection.getresponse()
+            shown += [answer.read().decode(), str(answer.headers)]
+            connection.close()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary("/modelbox.ModelStore/GetExperiment")(
+                    b"\xff", metadata=[("authorization", f"Bearer {token}")], timeout=20
+                )
+            shown.append(str(caught.value))
+        shown.append(Path(f"/proc/{pid}/cmdline").read_text())
+        path.write_text(path.read_text().replace("log_level", "log_levle"))
+        os.kill(pid, signal.SIGHUP)
+        wait_for(lambda: "was not read again" in (tmp_path / "box.log").read_text())
+    shown.append((tmp_path / "box.log").read_text())
+    assert "log_levle" in shown[-1]
+    assert not [path for path, canary in canaries.items() if canary in "\n".join(shown)]
+
+
+def test_the_password_of_the_sample_is_warned_of_at_start(tmp_path: Path) -> None:
+    path = tmp_path / "box.toml"
+    main(["server", "init-config", "--path", str(path)])
+    path.write_text(path.read_text().replace('":8085"', '"127.0.0.1:0"').replace("/tmp/modelboxblobs", str(tmp_path / "blobs")))  # noqa: S108
+    with running_server(path):
+        pass
+    assert "metrics_storage_timescaledb.password: the password of the sample" in (tmp_path / "box.log").read_text()
 
 
 def status_for_host(port: int, host: str, token: str) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from modelbox_server.config.loading import ServerConfig
 
-__all__ = ["check_files"]
+__all__ = ["check_files", "holders_of"]
 
 
 def check_files(config: ServerConfig) -> None:
-    """Return if certificate and key can be used.
+    """Return if certificate, key and additional tokens can be used.
 
     Raises
     ------
@@ -22,3 +25,12 @@ def check_files(config: ServerConfig) -> None:
 
     if config.tls is not None:
         server_context(*config.tls)
+    holders_of(config)
+
+
+def holders_of(config: ServerConfig) -> Mapping[bytes, str]:
+    """Return who holds additional tokens, by the SHA-256 of these; as :func:`check_files`."""
+    from modelbox_server.http.tokens import read_holders
+
+    place = config.text("auth.additional_tokens")
+    return read_holders(Path(place).expanduser().absolute()) if place else {}

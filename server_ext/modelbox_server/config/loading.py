@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ __all__ = ["Endpoint", "ServerConfig", "load_config", "parse_endpoint", "read_co
 
 _MAX_BYTES = 1 << 20
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _KINDS: dict[str, tuple[type, ...]] = {
     "text": (str,),
     "integer": (int,),
@@ -106,13 +108,25 @@ class ServerConfig:
         certificate, key = (Path(self.text(name)).expanduser().absolute() for name in ("tls_cert", "tls_key"))
         return (certificate, key) if self.text("tls_cert") else None
 
+    @property
+    def sample_secrets(self) -> list[str]:
+        """The paths of the secrets that are those of the sample, which everybody knows."""
+        return [path for path, value in self.values.items() if find_setting(path).secret and value and value == find_setting(path).template]
+
     def shown(self) -> dict[str, Value]:
         """Return the settings by path, secrets masked."""
         return {path: "…" if value and find_setting(path).secret else value for path, value in self.values.items()}
 
 
-def load_config(path: Path | None, env: Mapping[str, str]) -> ServerConfig:
+def load_config(path: Path | None, env: Mapping[str, str], *, allow_insecure: bool = False) -> ServerConfig:
     """Return the configuration of a file, or of the built-in defaults when there is no `path`, and of the environment.
+
+    Parameters
+    ----------
+    path, env
+        Where to read.
+    allow_insecure
+        Take a file with secrets in it although others than its owner can read it.
 
     Raises
     ------
@@ -123,6 +137,7 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> ServerConfig:
         return read_config("", env)
     try:
         with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
             data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}: write one with 'modelbox server init-config --path {path}'.") from None
@@ -134,10 +149,12 @@ def load_config(path: Path | None, env: Mapping[str, str]) -> ServerConfig:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8.") from None
-    return read_config(text, env, source=str(path))
+    return read_config(text, env, source=str(path), is_readable_by_others=mode & 0o077 != 0 and not allow_insecure)
 
 
-def read_config(text: str, env: Mapping[str, str], *, source: str = "built-in defaults") -> ServerConfig:
+def read_config(
+    text: str, env: Mapping[str, str], *, source: str = "built-in defaults", is_readable_by_others: bool = False
+) -> ServerConfig:
     """Return the configuration that a TOML document says; as :func:`load_config`."""
     try:
         document = tomllib.loads(text)
@@ -152,6 +169,11 @@ def read_config(text: str, env: Mapping[str, str], *, source: str = "built-in de
             problems.append(f"{setting.path}: {wrong}")
             values[setting.path] = setting.default
     problems += _contradictions(values, document)
+    if is_readable_by_others and (open_secrets := list(_secrets_in(document))):
+        problems.append(
+            f"{', '.join(open_secrets)}: others than the owner of the file can read it. Run 'chmod 600 {source}', "
+            "name a file of its own with …_file, or say --allow-insecure-config."
+        )
     if problems:
         count = f"{len(problems)} mistakes" if len(problems) > 1 else "a mistake"
         raise ConfigError("\n  ".join([f"{source} has {count}:", *problems]))
@@ -247,6 +269,15 @@ def _checked(setting: Setting, value: object, lead: str) -> Value:
     return value
 
 
+def _secrets_in(document: Mapping[str, object]) -> Iterator[str]:
+    """Yield the secrets that stand in a document itself. What everybody can read in the sample is none."""
+    for setting in SETTINGS:
+        table = document.get(setting.section)
+        value = table.get(setting.name) if setting.secret and isinstance(table, dict) else None
+        if isinstance(value, str) and value not in {"", setting.template} and not _REFERENCE.fullmatch(value):
+            yield setting.path
+
+
 def _contradictions(values: Mapping[str, Value], document: Mapping[str, object]) -> Iterator[str]:
     """Yield what is wrong between settings that are right by themselves."""
     for section in SECTIONS:
@@ -260,6 +291,9 @@ def _contradictions(values: Mapping[str, Value], document: Mapping[str, object])
             setting, value = section.needed_by
             yield f'[{section.name}]: missing, {setting} = "{value}" needs {", ".join(missing)} in it.'
     yield from _contradictions_of_addresses(values)
+    for origin in values["allowed_origins"] if isinstance(values["allowed_origins"], tuple) else ():
+        if not _ORIGIN.fullmatch(origin):
+            yield f'allowed_origins: expected "SCHEME://HOST" or "SCHEME://HOST:PORT" without a path, got {shortened(origin, 60)}.'
     for given, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
         if values[given] and not values[other]:
             yield f"{other}: missing, {given} needs it."

@@ -204,6 +204,13 @@ SETTINGS: tuple[Setting, ...] = (
         (),
     ),
     Setting(
+        "",
+        "allowed_origins",
+        "list of texts",
+        "Web pages of other servers that may call this one from a browser, such as https://lab.example; read again at SIGHUP.",
+        (),
+    ),
+    Setting(
         "artifact_storage_filesystem",
         "base_dir",
         "text",
@@ -266,7 +273,13 @@ SETTINGS: tuple[Setting, ...] = (
         choices=("token", "none"),
     ),
     Setting("auth", "allow_open_network", "boolean", "Allow mode none on an address that other machines can reach.", False),
-    Setting("auth", "token", "text", "The token; a random one at every start when left out.", None, secret=True),
+    Setting("auth", "token", "text", "The token. When left out, a random one that is kept for the port.", None, secret=True),
+    Setting(
+        "auth",
+        "additional_tokens",
+        "text",
+        "A file with the tokens of others, a line for each: name, colon, SHA-256 of the token in hexadecimal; read again at SIGHUP.",
+    ),
     Setting(
         "auth",
         "trust_same_user_loopback",

@@ -15,8 +15,8 @@ import re
 import time
 from collections import deque
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, cast
-from urllib.parse import urlsplit
 
 from modelbox.errors import Misdirected, PermissionDenied, RateLimited, Unauthenticated, shortened
 from modelbox.wire.routes import Action
@@ -24,7 +24,7 @@ from modelbox_server.http.loopback import comes_from_program, owner_of_peer
 from modelbox_server.service.context import Caller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from tornado import web
     from tornado.http1connection import HTTP1Connection
@@ -91,9 +91,6 @@ class TokenGate:
         (:mod:`modelbox_server.http.loopback` has the conditions).
     needs_token
         Whether there is a gate at all; without it, everybody who reaches the server is let in.
-    allowed_hosts
-        Host names besides ``localhost`` and IP addresses that this server answers to. Anything else could be a web page's own name that was
-        pointed at this machine (DNS rebinding).
     clock
         Seconds that never run backwards.
     """
@@ -105,7 +102,6 @@ class TokenGate:
         token: str,
         *,
         user: str | None = None,
-        allowed_hosts: Collection[str] = (),
         trust_same_user: bool = False,
         needs_token: bool = True,
         clock: Callable[[], float] = time.monotonic,
@@ -114,13 +110,28 @@ class TokenGate:
         self._needs_token = needs_token
         self._digest = _digest(token)
         self._user = os_user() if user is None else user
-        self.allow_hosts(allowed_hosts)
         self._clock = clock
         self._failures: dict[str, deque[float]] = {}
+        self.allow()
 
-    def allow_hosts(self, names: Collection[str]) -> None:
-        """Answer to these host names from now on, besides ``localhost`` and IP addresses."""
-        self._allowed_hosts = {"localhost", *(name.lower() for name in names)}
+    def allow(
+        self, *, hosts: Collection[str] = (), origins: Collection[str] = (), holders: Mapping[bytes, str] = MappingProxyType({})
+    ) -> None:
+        """Let these in from now on, and no others.
+
+        Parameters
+        ----------
+        hosts
+            Host names besides ``localhost`` and IP addresses that this server answers to. Anything else could be a web page's own name that
+            was pointed at this machine (DNS rebinding).
+        origins
+            Web pages besides those of this server that may use it, once they know a token.
+        holders
+            Names of those who hold other tokens, by the SHA-256 of these.
+        """
+        self._hosts = {"localhost", *(name.lower() for name in hosts)}
+        self._origins = {origin.lower() for origin in origins}
+        self._holders = dict(holders)
 
     def recognise(self, handler: web.RequestHandler) -> bool:
         """Recognise nothing yet: there is no surrounding server."""
@@ -136,7 +147,7 @@ class TokenGate:
         self._check_host(handler.request.headers.get("Host", ""))
         if action is None:
             return Caller(name="", face="http", address=address)
-        _check_origin(handler)
+        self._check_origin(handler)
         token = bearer_token(handler)
         is_trusted = not token and await self._is_same_user(handler)
         return Caller(name=self.user_of(token, address=address, is_trusted=is_trusted), face="http", address=address)
@@ -151,15 +162,14 @@ class TokenGate:
         """
         if not token and (is_trusted or not self._needs_token):
             return self._user
-        if not hmac.compare_digest(_digest(token), self._digest):
-            if token:
-                self._count_failure(address)
-            raise Unauthenticated(
-                "The token is not valid: send the token of this server."
-                if token
-                else "This needs a token: send 'Authorization: Bearer TOKEN'."
-            )
-        return self._user
+        digest = _digest(token)
+        names = [name for known, name in ((self._digest, self._user), *self._holders.items()) if hmac.compare_digest(digest, known)]
+        if names:
+            return names[0]
+        if not token:
+            raise Unauthenticated("This needs a token: send 'Authorization: Bearer TOKEN'.")
+        self._count_failure(address)
+        raise Unauthenticated("The token is not valid: send the token of this server.")
 
     async def _is_same_user(self, handler: web.RequestHandler) -> bool:
         if not self._trust_same_user or not comes_from_program(handler.request.headers):
@@ -172,13 +182,32 @@ class TokenGate:
     def _check_host(self, header: str) -> None:
         match = _HOST.fullmatch(header)
         name = match["name"].lower() if match else ""
-        if name not in self._allowed_hosts and not _is_address(name):
+        if name not in self._hosts and not _is_address(name):
             raise Misdirected(
                 f"This server does not answer for the host {shortened(header)}: use its IP address or localhost, or allow the name.",
                 field="Host",
             )
 
+    def _check_origin(self, handler: web.RequestHandler) -> None:
+        """Refuse web pages of other origins, even when they know the token."""
+        origin = handler.request.headers.get("Origin")
+        if origin is None or self.is_listed(origin):
+            return
+        scheme, _, place = origin.lower().partition("://")
+        # Behind a proxy that speaks TLS for us we see http; in front of nobody we know better.
+        schemes = {"https"} if handler.request.protocol == "https" else {"http", "https"}
+        if scheme not in schemes or place != handler.request.headers.get("Host", "").lower():
+            raise PermissionDenied(
+                f"Pages of the origin {shortened(origin)} may not use this server: add it to allowed_origins if they should.",
+                field="Origin",
+            )
+
+    def is_listed(self, origin: str) -> bool:
+        """Tell whether web pages of that origin may use this server although they are not its own."""
+        return origin.lower() in self._origins
+
     def _count_failure(self, address: str) -> None:
+        address = _network(address)
         now_s = self._clock()
         if len(self._failures) >= _MAX_REMEMBERED_ADDRESSES:
             self._failures = {at: times for at, times in self._failures.items() if times[-1] > now_s - _WINDOW_S}
@@ -196,16 +225,20 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
+def _network(address: str) -> str:
+    """Return what one caller has: an address of IPv4, or all of the 2^64 of IPv6 that begin alike."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
+
+
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
     except ValueError:
         return False
     return True
-
-
-def _check_origin(handler: web.RequestHandler) -> None:
-    """Refuse web pages of other origins, even when they know the token."""
-    origin = handler.request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != handler.request.headers.get("Host", "").lower():
-        raise PermissionDenied(f"Pages of the origin {shortened(origin)} may not use this server.", field="Origin")

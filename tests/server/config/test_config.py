@@ -133,6 +133,34 @@ def test_secrets_show_nowhere() -> None:
     assert "canary" not in "".join(problems(text.replace('"canary"', '["canary"]')))
 
 
+def test_a_file_with_secrets_that_others_can_read_is_refused_unless_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "box.toml"
+    text = SEED.read_text().replace('password = "foo"', 'password = "canary"', 1) + '[auth]\ntoken = "canary"\n'
+    for mode in (0o644, 0o640, 0o604, 0o602):
+        path.write_text(text)
+        path.chmod(mode)
+        with pytest.raises(
+            ConfigError, match=r"metadata_storage_postgres.password, auth.token: others .* 'chmod 600 .*--allow-insecure"
+        ) as caught:
+            load_config(path, {})
+        assert "canary" not in caught.value.detail
+        assert load_config(path, {}, allow_insecure=True).text("auth.token") == "canary"
+    path.chmod(0o600)
+    assert load_config(path, {}).text("auth.token") == "canary"
+
+
+def test_what_everybody_knows_may_be_read_by_everybody(tmp_path: Path) -> None:
+    path = tmp_path / "box.toml"
+    (tmp_path / "token").write_text("canary")
+    path.write_text(
+        SEED.read_text().replace('password = "foo"', 'password = "${SECRET}"', 1) + f'[auth]\ntoken_file = "{tmp_path}/token"\n'
+    )
+    path.chmod(0o644)
+    config = load_config(path, {"SECRET": "canary"})
+    assert config.text("auth.token") == config.text("metadata_storage_postgres.password") == "canary"
+    assert config.sample_secrets == ["metadata_storage_mysql.password", "metrics_storage_timescaledb.password"]
+
+
 @pytest.mark.parametrize("address", [":8085", "0.0.0.0:8085", "box:1", "[::]:2"])
 def test_no_token_on_an_open_address_has_to_be_said_twice(address: str) -> None:
     text = f'listen_addr = "{address}"\n[artifact_storage_filesystem]\nbase_dir = "/x"\n[auth]\nmode = "none"\n'
@@ -147,6 +175,8 @@ def test_no_token_on_an_open_address_has_to_be_said_twice(address: str) -> None:
         ('grpc_listen_addr = "8086"', 'grpc_listen_addr: expected "HOST:PORT"'),
         ('grpc_listen_addr = ":8085"', "grpc_listen_addr: it is listen_addr, which speaks gRPC anyway."),
         ('listen_addr = "127.0.0.1:1"\ngrpc_listen_addr = ":2"\nauth.mode = "none"', "auth.mode: none lets everybody in who reaches :2."),
+        ('allowed_origins = ["https://a.example", "https://b.example/x"]', 'allowed_origins: expected "SCHEME://HOST"'),
+        ('allowed_origins = ["*"]', "allowed_origins: expected"),
         ('tls_key = "/x"', "tls_cert: missing, tls_key needs it."),
     ],
 )

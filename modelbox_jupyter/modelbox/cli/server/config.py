@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
@@ -14,15 +14,26 @@ from modelbox.cli.output import example, formats
 from modelbox.errors import Conflict, NotFound, StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelbox.cli.output import Printer
     from modelbox_server.config.loading import ServerConfig
 
-__all__ = ["CONFIG_FILE", "check_config", "init_config", "settings", "show_config"]
+__all__ = ["CONFIG_FILE", "check_config", "init_config", "may_be_insecure", "settings", "show_config"]
 
 CONFIG_FILE = click.Path(path_type=Path)
 """Type of the parameters that name a configuration file; what is wrong with the file is said by who reads it."""
 
 _CONFIG_NAME = "modelbox_server.toml"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def may_be_insecure(function: Callable[P, R]) -> Callable[P, R]:
+    """Give a command that reads a configuration file ``--allow-insecure-config``."""
+    help_text = "Take a file with secrets in it although others than its owner can read it."
+    return click.option("--allow-insecure-config", is_flag=True, help=help_text)(function)
 
 
 @click.command("init-config", epilog=example("server init-config --path modelbox_server.toml"))
@@ -46,7 +57,8 @@ def init_config(path: Path, *, force: bool) -> None:
 
 @click.command("check-config", epilog=example("server check-config modelbox_server.toml"))
 @click.argument("path", metavar="FILE", type=CONFIG_FILE)
-def check_config(path: Path) -> None:
+@may_be_insecure
+def check_config(path: Path, *, allow_insecure_config: bool) -> None:
     """Say what is wrong with a configuration file, or what it means.
 
     All mistakes are told at once. Nothing is started, and no database is asked.
@@ -55,7 +67,7 @@ def check_config(path: Path) -> None:
     from modelbox_server.config.loading import load_config
     from modelbox_server.config.stores import check_storage
 
-    config = load_config(path, os.environ)
+    config = load_config(path, os.environ, allow_insecure=allow_insecure_config)
     check_storage(config)
     check_files(config)
     _print_settings(config)
@@ -71,7 +83,8 @@ def show_config(path: Path | None) -> None:
     """
     from modelbox_server.config.loading import load_config
 
-    _print_settings(load_config(path, os.environ))
+    # Showing, with secrets masked, makes nothing worse.
+    _print_settings(load_config(path, os.environ, allow_insecure=True))
 
 
 @click.command(epilog=example("server settings auth"))

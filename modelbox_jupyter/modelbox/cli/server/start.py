@@ -5,46 +5,54 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from modelbox.cli.output import example
-from modelbox.cli.server.config import CONFIG_FILE
+from modelbox.cli.server.config import CONFIG_FILE, may_be_insecure
 from modelbox.errors import ModelBoxError
 from modelbox.settings import servers_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelbox_server.config.loading import ServerConfig
     from modelbox_server.standalone import StandaloneServer
 
 __all__ = ["start"]
 
-_RELOADED = frozenset({"allowed_hosts", "shutdown_grace_s"})
+_RELOADED = frozenset({"allowed_hosts", "allowed_origins", "shutdown_grace_s"})
 _log = logging.getLogger("modelbox.server")
 
 
 @click.command(epilog=example("server start --config-path modelbox_server.toml"))
 # With one hyphen too: that is how the documentation of 2022 writes it.
 @click.option("--config-path", "-config-path", metavar="FILE", type=CONFIG_FILE, help="Configuration file.")
-def start(config_path: Path | None) -> None:
+@may_be_insecure
+def start(config_path: Path | None, *, allow_insecure_config: bool) -> None:
     """Start a server, and serve until Ctrl-C or SIGTERM.
 
     Without a file, the built-in defaults keep everything in memory.
     """
-    from modelbox_server.config.files import check_files
+    from modelbox_server.config.files import check_files, holders_of
     from modelbox_server.config.loading import load_config
     from modelbox_server.config.stores import check_storage, configured_services
+    from modelbox_server.http.tokens import kept_token
     from modelbox_server.observing.logs import log_to
     from modelbox_server.observing.meters import Meters
     from modelbox_server.standalone import StandaloneServer, serve
 
-    config = load_config(config_path, os.environ)
+    read = partial(load_config, config_path, os.environ, allow_insecure=allow_insecure_config)
+    config = read()
     check_storage(config)
     check_files(config)
     log_to(sys.stderr, config.text("log_format"), config.text("log_level"))
     meters, meters_address = Meters(), config.meters_address
+    # A free port is another one next time, so there is nothing to keep a token for.
+    kept = kept_token(servers_folder() / f"{config.listen.port}.token") if config.listen.port else None
     # Opened now rather than by the first request: what is wrong with a store is said to whoever starts the server.
     services = configured_services(config, meters)
     server = StandaloneServer(
@@ -53,8 +61,10 @@ def start(config_path: Path | None) -> None:
         port=config.listen.port,
         grpc_address=None if config.grpc_listen is None else (config.grpc_listen.host, config.grpc_listen.port),
         tls=config.tls,
-        token=config.text("auth.token") or None,
+        token=config.text("auth.token") or kept,
+        holders=holders_of(config),
         allowed_hosts=config.texts("allowed_hosts"),
+        allowed_origins=config.texts("allowed_origins"),
         runtime_folder=servers_folder(),
         trust_same_user=config.is_on("auth.trust_same_user_loopback"),
         needs_token=config.text("auth.mode") == "token",
@@ -64,18 +74,23 @@ def start(config_path: Path | None) -> None:
         needs_meters=config.is_meters_address_said,
     )
     try:
-        serve(server, on_start=lambda started: _tell(started, config), on_hangup=lambda running: _reload(running, config_path, config))
+        serve(server, on_start=lambda started: _tell(started, config), on_hangup=lambda running: _reload(running, read, config))
     finally:
         services.close()
 
 
-def _reload(server: StandaloneServer, config_path: Path | None, before: ServerConfig) -> None:
+def _reload(server: StandaloneServer, read: Callable[[], ServerConfig], before: ServerConfig) -> None:
     """Read the configuration again; what is wrong with it is told, and the server goes on as it was."""
-    from modelbox_server.config.loading import load_config
+    from modelbox_server.config.files import holders_of
 
     try:
-        config = load_config(config_path, os.environ)
-        server.reconfigure(allowed_hosts=config.texts("allowed_hosts"), grace_s=config.number("shutdown_grace_s"))
+        config = read()
+        server.reconfigure(
+            allowed_hosts=config.texts("allowed_hosts"),
+            allowed_origins=config.texts("allowed_origins"),
+            holders=holders_of(config),
+            grace_s=config.number("shutdown_grace_s"),
+        )
     except ModelBoxError as error:
         _log.warning("The configuration was not read again: %s", error.detail)
         return
@@ -95,6 +110,10 @@ def _tell(server: StandaloneServer, config: ServerConfig) -> None:
         )
     if server.grpc_address is not None:
         sys.stderr.write(f"It speaks gRPC alone at {config.text('grpc_listen_addr')} (port {server.grpc_address[1]}) as well.\n")
+    if config.sample_secrets:
+        sys.stderr.write(
+            f"{', '.join(config.sample_secrets)}: the password of the sample, which everybody knows; choose another before it is used.\n"
+        )
     if config.tls is None and config.is_open:
         sys.stderr.write(
             "Other machines can reach it, and what they send is not encrypted: set tls_cert and tls_key outside of a trusted network.\n"
