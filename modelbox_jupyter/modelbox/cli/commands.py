@@ -120,6 +120,7 @@ COMMANDS = (
         "modelbox.cli.server.config:settings",
     ),
     Entry("server start", "Start a server, and serve until Ctrl-C or SIGTERM.", "modelbox.cli.server.start:start"),
+    Entry("server gc", "Remove bytes and points that nothing refers to, and what broken uploads left.", "modelbox.cli.server.gc:gc"),
     Entry("server token", "Print the token of a server that runs here, for clients on other machines.", "modelbox.cli.server.token:token"),
 )
 """The list; a group stands before its commands."""

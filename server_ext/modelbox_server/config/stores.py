@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from modelbox_server.observing.meters import Meters
     from modelbox_server.wiring import Services
 
-__all__ = ["check_storage", "configured_services", "database_settings"]
+__all__ = ["check_shared", "check_storage", "configured_services", "database_settings"]
 
 _SETTINGS = {"metadata": "metadata_storage", "metrics": "metrics_storage", "artifacts": "artifact_storage"}
+
+_PLACES = (
+    ("metadata", "integrated", "metadata_storage_integrated.path"),
+    ("artifacts", "filesystem", "artifact_storage_filesystem.base_dir"),
+)
 
 
 def configured_services(config: ServerConfig, meters: Meters | None = None) -> Services:
@@ -71,6 +76,29 @@ def check_storage(config: ServerConfig) -> None:
     ]
     if missing:
         raise ConfigError("\n  ".join([f"{config.source} asks for what is not there:", *missing]))
+
+
+def check_shared(config: ServerConfig) -> None:
+    """Return if another process sees what the servers of this configuration keep.
+
+    Raises
+    ------
+    ConfigError
+        It does not: what they keep lies in their memory, or in folders of their own.
+    """
+    private = [
+        *(["metadata_storage is ephemeral"] if config.text("metadata_storage") == "ephemeral" else []),
+        *(
+            f"{setting} is not set"
+            for role, name, setting in _PLACES
+            if config.text(_SETTINGS[role]) == name and _place(config, setting) is None
+        ),
+    ]
+    if private:
+        raise ConfigError(
+            f"{config.source} is of servers that keep things for themselves ({', '.join(private)}): "
+            "give the configuration of servers that share their storage with this command."
+        )
 
 
 def database_settings(config: ServerConfig, role: Literal["metadata_storage", "metrics_storage"]) -> DatabaseSettings | None:
