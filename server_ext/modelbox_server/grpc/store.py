@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from msgspec import Struct, structs
 
 from modelbox.entities.names import checked_namespace
+from modelbox.entities.records import ArtifactStorage
 from modelbox.entities.times import now
 from modelbox.errors import InvalidRequest, NotFound
 from modelbox.wire import messages as m
@@ -112,7 +113,14 @@ def _every(read: Callable[[_Query], m.Page[T]], query: _Query) -> Iterator[T]:
 
 
 def _files(call: Call, object_id: str) -> list[ArtifactRecord]:
-    return list(_every(lambda query: call.services.artifacts.list(call.caller, object_id, query), m.ArtifactsQuery()))
+    """Return the files of an object, each uploaded one with its MD5: the SDK of 2022 looks for a file of its own where that is missing."""
+    artifacts = call.services.artifacts
+    return [
+        record
+        if record.md5 or record.storage is ArtifactStorage.TRACKED
+        else artifacts.get(call.caller, record.id, m.ArtifactQuery(md5=True))
+        for record in _every(lambda query: artifacts.list(call.caller, object_id, query), m.ArtifactsQuery())
+    ]
 
 
 def _track(call: Call, object_id: str, files: list[Message]) -> None:
@@ -300,6 +308,9 @@ def _track_artifacts(call: Call) -> Message:
                 f"files[{index}].parent_id is empty: say which object the file belongs to.", field=f"files[{index}].parent_id"
             )
         by_parent.setdefault(file.parent_id, []).append(convert.tracked_file(file, f"files[{index}]"))
+    if len(by_parent) > 1:
+        for parent in by_parent:  # each is a transaction of its own: refuse before the first what is refused at all
+            call.services.artifacts.list(call.caller, parent, m.ArtifactsQuery(limit=1))
     for parent, files in by_parent.items():
         call.services.artifacts.track(call.caller, parent, m.TrackArtifacts(files=files))
     made = message("TrackArtifactsResponse")(num_files_tracked=sum(map(len, by_parent.values())))

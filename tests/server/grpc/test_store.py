@@ -192,6 +192,7 @@ def test_a_large_file_that_came_over_http_has_its_checksum_when_it_goes(rpc: Cal
     client = ApiClient(server.url, server.headers)
     sent = client.request("PUT", f"/api/v1/objects/{experiment}/artifacts?name=large.bin", body=content).json
     assert sent["md5"] == ""
+    assert {one.checksum for one in rpc("ListArtifacts", parent_id=experiment).files if one.id == sent["id"]} == {md5(content)}
     first = next(rpc("DownloadFile", file_id=sent["id"]))
     assert first.metadata.checksum == md5(content)
 
