@@ -13,6 +13,7 @@ import os
 import secrets
 import signal
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ from modelbox_server.private_files import write_private
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Mapping
     from pathlib import Path
 
     from modelbox_server.observing.meters import Meters
@@ -85,6 +86,8 @@ class StandaloneServer:
         Who is let in without a token: see :class:`~modelbox_server.http.auth.TokenGate`.
     grace_s
         How long requests that are under way may take to end when the server stops.
+    notice_s
+        How long before that a server that stops says so to those who ask for readiness, and still takes new work.
     meters
         What counts and times the work; fresh ones when left out.
     meters_address
@@ -109,6 +112,7 @@ class StandaloneServer:
         trust_same_user: bool = False,
         needs_token: bool = True,
         grace_s: float = GRACE_S,
+        notice_s: float = 0.0,
         meters: Meters | None = None,
         meters_address: tuple[str, int] | None = None,
         needs_meters: bool = True,
@@ -122,6 +126,8 @@ class StandaloneServer:
         self._runtime_folder = runtime_folder
         self.meters_url = ""
         self._grace_s = grace_s
+        self._notice_s = notice_s
+        self._hurried = asyncio.Event()
         self._gate = gate = TokenGate(self.token, trust_same_user=trust_same_user, needs_token=needs_token)
         gate.allow(hosts=allowed_hosts, origins=allowed_origins, holders=holders)
         self._face = Face(lambda: self._introduced(open_services()), gate, meters)
@@ -203,21 +209,39 @@ class StandaloneServer:
         self._grace_s = grace_s
 
     async def stop(self) -> None:
-        """Take no new work, let requests that are under way end within the grace period, and close the services.
+        """Take no new work, let what is under way end within the grace period, and close the services.
 
-        Callers that are connected already are told with 503 to come back later.
+        Readiness says 503 from the beginning. Whoever comes with new work is told with 503, or UNAVAILABLE, to come back later.
         """
-        self._close_listeners()
+        if self._runtime_folder is not None:
+            self._forget(self._runtime_path(self._runtime_folder))
         if self._server is not None and self._grpc is not None and self._front is not None:
-            await asyncio.gather(self._face.drain(self._grace_s), self._grpc.stop(self._grace_s))
+            await self._unless_hurried(self._drain(self._grpc))
+            self._close_listeners()
+            await self._grpc.stop()
             await self._front.close()
             await self._server.close_all_connections()
         if self._meters_server is not None:
             self._meters_server.stop()
             await self._meters_server.close_all_connections()
         await self._face.close()
-        if self._runtime_folder is not None:
-            self._forget(self._runtime_path(self._runtime_folder))
+
+    def hurry(self) -> None:
+        """Cut the grace period short."""
+        self._hurried.set()
+
+    async def _drain(self, grpc: GrpcServer) -> None:
+        self._face.announce_stop()
+        await asyncio.sleep(self._notice_s)
+        grpc.end_watches()
+        await self._face.drain(self._grace_s)
+
+    async def _unless_hurried(self, work: Coroutine[None, None, None]) -> None:
+        tasks = [asyncio.create_task(work), asyncio.create_task(self._hurried.wait())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _listen(self) -> None:
         listener = _listener(self._host, self.port)
@@ -255,12 +279,11 @@ class StandaloneServer:
         return record if self._tls is None else {**record, "certificate_sha256": self._certificate_sha256}
 
     def _forget(self, path: Path) -> None:
-        """Remove the runtime file, unless another server took the port and the file meanwhile."""
-        try:
-            if json.loads(path.read_bytes()).get("token") == self.token:
+        """Remove the runtime file, unless another server took the port and the file meanwhile, perhaps with the same token."""
+        with suppress(FileNotFoundError):
+            record = json.loads(path.read_bytes())
+            if (record.get("token"), record.get("pid")) == (self.token, os.getpid()):
                 path.unlink()
-        except FileNotFoundError:
-            return
 
 
 def serve(
@@ -269,13 +292,27 @@ def serve(
     on_start: Callable[[StandaloneServer], None] | None = None,
     on_hangup: Callable[[StandaloneServer], None] = lambda server: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; call `on_start` once the server listens, and `on_hangup` at each SIGHUP."""
+    """Serve until SIGTERM or SIGINT, of which a second one cuts the grace period short.
+
+    Parameters
+    ----------
+    server
+        What to start, and to stop.
+    on_start, on_hangup
+        Called once the server listens, and at each SIGHUP.
+    """
 
     async def run() -> None:
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            if stopped.is_set():
+                server.hurry()
+            stopped.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopped.set)
+            loop.add_signal_handler(number, stop)
         loop.add_signal_handler(signal.SIGHUP, on_hangup, server)
         await server.start(settle=True)
         try:

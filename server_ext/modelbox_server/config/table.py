@@ -198,6 +198,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "",
+        "shutdown_notice_s",
+        "number",
+        "Seconds that /readyz says 503 before a server that stops takes no new work, so that load balancers notice.",
+        0.0,
+        least=0,
+    ),
+    Setting(
+        "",
         "allowed_hosts",
         "list of texts",
         "Names besides localhost and IP addresses under which callers may address this server; read again at SIGHUP.",

@@ -74,6 +74,7 @@ class Front:
         self.tls = tls
         # Kept, because a task that nobody holds may be collected before it has run.
         self._tasks: set[asyncio.Task[None]] = set()
+        self._passing_on: set[asyncio.Task[None]] = set()
 
     def accept(self, connection: socket.socket, address: tuple[object, ...]) -> None:
         """Take a connection that was just accepted."""
@@ -90,7 +91,9 @@ class Front:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Cut the connections that are passed on, and those that have said nothing yet."""
+        """Let the connections that are passed on end, as the gRPC server has stopped; cut those that have said nothing yet."""
+        if self._passing_on:
+            await asyncio.wait(self._passing_on, timeout=_LINGER_S)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -133,10 +136,12 @@ class Front:
             await asyncio.get_running_loop().sock_connect(connection, str(self._peers.socket_path))
             inside = IOStream(connection, max_buffer_size=_MAX_BUFFER_BYTES)
             # Either side's end ends both: HTTP/2 has no half of a conversation.
-            pumps = [asyncio.create_task(_pump(outside, inside)), asyncio.create_task(_pump(inside, outside))]
+            pumps = {asyncio.create_task(_pump(outside, inside)), asyncio.create_task(_pump(inside, outside))}
+            self._passing_on |= pumps
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                self._passing_on -= pumps
                 for pump in pumps:
                     pump.cancel()
                 await asyncio.gather(*pumps, return_exceptions=True)

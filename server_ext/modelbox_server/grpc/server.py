@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import grpc
@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _WATCH_EVERY_S = 0.2
+_LAST_BYTES_S = 1.0
 _MARKS_OF_PROXIES = ("forwarded", "via", "origin", "referer", "cookie", "x-real-ip")
 _OPTIONS = (
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
@@ -82,18 +83,24 @@ class GrpcServer:
         server.add_insecure_port(f"unix:{self.peers.socket_path}")
         await server.start()
 
-    async def stop(self, grace_s: float) -> None:
-        """Take no more calls, end the watching ones, and give those under way `grace_s` seconds."""
+    def end_watches(self) -> None:
+        """Let those who watch see what happened until now, and tell them to come back later: they would never end by themselves."""
         self._stopping.set()
+
+    async def stop(self) -> None:
+        """End all calls, but for those whose answer is on its way."""
+        self.end_watches()
         if self._server is not None:
-            await self._server.stop(grace_s)
+            await self._server.stop(_LAST_BYTES_S)
         self.peers.close()
 
     @contextmanager
     def metered(self, kind: str, service: str, name: str, context: Context) -> Iterator[GrpcCall]:
         """Count and time a call, and give it an id for the log."""
         call = self._face.meters.grpc_call(kind, f"{PACKAGE}.{service}", name)
-        REQUEST_ID.set(secrets.token_hex(8))
+        request_id = secrets.token_hex(8)
+        REQUEST_ID.set(request_id)
+        self._face.begin(request_id)
         code = "Unknown"
         try:
             yield call
@@ -106,6 +113,7 @@ class GrpcServer:
             raise
         finally:
             call.ended(code)
+            self._face.end(request_id)
 
     # --- who calls -----------------------------------------------------------------------------------------------------------------------
 
@@ -119,6 +127,7 @@ class GrpcServer:
         is_marked = any(name in _MARKS_OF_PROXIES or name.startswith("x-forwarded-") for name in headers)
         sent = token.strip() if scheme.lower() == "bearer" else ""
         user = self._gate.user_of(sent, address=peer.address, is_trusted=peer.is_same_user and not is_marked)
+        self._face.check_open()
         return Caller(name=user, face="grpc", address=peer.address)
 
     # --- the four shapes of calls --------------------------------------------------------------------------------------------------------
@@ -172,7 +181,9 @@ class GrpcServer:
     async def watch(self, caller: Caller, request: Message) -> AsyncIterator[Message]:
         """Yield every change in a namespace from a time on, until the caller has seen enough or the server stops."""
         after, began = 0, now()
-        while not self._stopping.is_set():
+        is_last = False
+        while not is_last:
+            stops = self._stopping.is_set()
             query = ChangesQuery(namespace=request.namespace or None, after=after, limit=MAX_PAGE)
             page = await self._face.run(lambda asked: self._face.services().changes.list(caller, asked), query)
             for event in page.items:
@@ -182,10 +193,9 @@ class GrpcServer:
                         self._face.meters.delivered_change((now() - event.at).total_seconds())
                     yield change_message(event)
             if len(page.items) < MAX_PAGE:
-                try:
+                is_last = stops
+                with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), _WATCH_EVERY_S)
-                except TimeoutError:
-                    continue
         raise StorageUnavailable("The server is shutting down: watch again when it is back.", retry_after_s=5)
 
 

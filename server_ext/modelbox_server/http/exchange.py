@@ -147,7 +147,8 @@ class ExchangeHandler(web.RequestHandler):
             self.caller = replace(self.caller, operation=key)
         if verb is None:
             raise MethodNotAllowed(f"{method} is not possible here: use {self.allow}.")
-        self.face.check_open()
+        if verb.action is not None:  # a server that is about to stop still tells how it is
+            self.face.check_open()
         self._limit_bytes = verb.limit_bytes
         self._connection.set_max_body_size(UNLIMITED)  # ours are checked below and in data_received, and answered
         self._check_length(self._declared_bytes)
@@ -267,8 +268,15 @@ class ExchangeHandler(web.RequestHandler):
         """Drop what a caller left behind who went away in the middle of the body."""
         self._stop_waiting()
         self._end("gone")
+        self.face.end(self.request_id)
         if not self._answering:
             self._abandon()
+
+    def finish(self, chunk: str | bytes | dict[str, object] | None = None, **surroundings: object) -> asyncio.Future[None]:
+        """Send what is left. The request is under way until the last of it is on the network: a server that stops waits for that."""
+        sent = super().finish(chunk, **surroundings)
+        sent.add_done_callback(lambda _: self.face.end(self.request_id))
+        return sent
 
     def on_finish(self) -> None:
         """Note that the request is over."""
@@ -279,7 +287,6 @@ class ExchangeHandler(web.RequestHandler):
         if self._ended:
             return
         self._ended = True
-        self.face.end(self.request_id)
         method = self.request.method or ""
         route = f"{method} {self._path}" if self._path and method in self._verbs else "other"
         duration_s = time.perf_counter() - self._began_s

@@ -57,7 +57,7 @@ class ServiceHolder:
         if self._services is None:
             with self._lock:
                 if self._closed:
-                    raise StorageUnavailable("The server is shutting down: try again when it is back.", retry_after_s=5)
+                    raise _stops()
                 if self._services is None:
                     self._services = self._open()
         return self._services
@@ -127,6 +127,7 @@ class Face:
         self._problem: ModelBoxError | None = None
         self._under_way: set[str] = set()
         self._idle = asyncio.Event()
+        self._stopping: StorageUnavailable | None = None
         self._draining = False
 
     def services(self) -> Services:
@@ -157,6 +158,8 @@ class Face:
 
     async def problem(self) -> ModelBoxError | None:
         """Return why requests cannot be served now, or ``None``; kept for a second, as anybody may ask and asking costs a write."""
+        if self._stopping is not None:
+            return self._stopping
         if time.monotonic() - self._checked_at_s > _READY_MEMORY_S:
             self._problem = await self.run(self._check)
             self._checked_at_s = time.monotonic()
@@ -179,7 +182,7 @@ class Face:
             The server is about to stop.
         """
         if self._draining:
-            raise StorageUnavailable("The server is shutting down: try again when it is back.", retry_after_s=5)
+            raise _stops()
 
     def begin(self, request_id: str) -> None:
         """Note that a request came in."""
@@ -191,8 +194,13 @@ class Face:
         if not self._under_way:
             self._idle.set()
 
+    def announce_stop(self) -> None:
+        """Tell whoever asks for readiness that the server is about to stop; it still takes new work."""
+        self._stopping = _stops()
+
     async def drain(self, timeout_s: float) -> None:
         """Take no new work, and wait until no request is under way, but not longer than `timeout_s`."""
+        self.announce_stop()
         self._draining = True
         self._idle.clear()
         if self._under_way:
@@ -206,3 +214,7 @@ class Face:
         await loop.run_in_executor(None, self._ingest_workers.pool.shutdown)
         await loop.run_in_executor(None, self._workers.pool.shutdown)
         await loop.run_in_executor(None, self._holder.close)
+
+
+def _stops() -> StorageUnavailable:
+    return StorageUnavailable("The server is shutting down: try again when it is back.", retry_after_s=5)

@@ -53,10 +53,10 @@ class JupyterExchangeHandler(ExchangeHandler, APIHandler):  # type: ignore[misc]
                 raise _refusal(self) from error
             raise
 
-    def finish(self, chunk: str | bytes | dict[str, object] | None = None) -> Future[None]:
+    def finish(self, chunk: str | bytes | dict[str, object] | None = None, **surroundings: object) -> Future[None]:
         """Keep the media type, which Jupyter would set to JSON for everything."""
         media = self._headers.get("Content-Type", JSON)
-        return cast("Future[None]", super().finish(chunk, set_content_type=media))
+        return super().finish(chunk, **{**surroundings, "set_content_type": media})
 
 
 class OpenJupyterExchangeHandler(JupyterExchangeHandler):

@@ -1,17 +1,11 @@
 """A server of its own: how it is found, how it stops, and what it says when its storage is away."""
 
 import asyncio
-import http.client
 import json
 import logging
 import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,7 +13,7 @@ from modelbox.errors import ConfigError, StorageFull, StorageUnavailable
 from modelbox_server.standalone import StandaloneServer
 from modelbox_server.testing.api_client import ApiClient
 from modelbox_server.testing.live_server import live_server
-from modelbox_server.wiring import Services, ephemeral_services, local_services
+from modelbox_server.wiring import Services, ephemeral_services
 
 
 def test_programs_of_the_same_user_find_url_and_token(tmp_path: Path) -> None:
@@ -36,6 +30,13 @@ def test_the_file_of_a_server_that_took_over_stays(tmp_path: Path) -> None:
     with live_server(runtime_folder=tmp_path) as server:
         path = tmp_path / f"{server.port}.json"
         path.write_text('{"token": "another"}')
+    assert path.exists()
+
+
+def test_the_file_of_a_server_that_took_over_with_the_same_token_stays(tmp_path: Path) -> None:
+    with live_server(runtime_folder=tmp_path) as server:
+        path = tmp_path / f"{server.port}.json"
+        path.write_text(json.dumps({"token": server.token, "pid": os.getpid() + 1}))
     assert path.exists()
 
 
@@ -112,63 +113,3 @@ def test_a_defect_of_ours_shows_its_request_id_and_nothing_else(monkeypatch: pyt
     assert "secret detail" not in answer.body.decode()
     (record,) = [record for record in caplog.records if answer.json["request_id"] in record.getMessage()]
     assert record.exc_info is not None
-
-
-PROGRAM = """
-import sys
-from functools import partial
-from pathlib import Path
-from modelbox_server.standalone import StandaloneServer, serve
-from modelbox_server.wiring import local_services
-folder = Path(sys.argv[1])
-serve(StandaloneServer(partial(local_services, folder / "store"), port=0, runtime_folder=folder / "servers"),
-      on_start=lambda server: (folder / "started").write_text(server.url))
-"""
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until_s
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_lets_an_upload_that_is_under_way_end(tmp_path: Path, number: signal.Signals) -> None:
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)])
-    try:
-        wait_for(lambda: (tmp_path / "started").exists() and (tmp_path / "started").read_text() != "")
-        url = (tmp_path / "started").read_text()
-        (record,) = (json.loads(path.read_text()) for path in (tmp_path / "servers").glob("*.json"))
-        client = ApiClient(url, {"Authorization": f"Bearer {record['token']}"})
-        experiment = client.create_experiment()
-        parts = urlsplit(url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
-        connection.putrequest("PUT", f"/api/v1/objects/{experiment}/artifacts?name=late")
-        for name, value in {**client.headers, "Content-Length": "2000000"}.items():
-            connection.putheader(name, value)
-        connection.endheaders(b"x" * 1_000_000)
-        idle = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
-        idle.request("GET", "/api/v1/info", headers=client.headers)
-        assert idle.getresponse().read()
-        process.send_signal(number)
-        time.sleep(0.3)
-        with pytest.raises(ConnectionError):
-            client.request("GET", "/livez")
-        idle.request("GET", "/api/v1/info", headers=client.headers)
-        turned_away = idle.getresponse()
-        assert (turned_away.status, turned_away.headers["Retry-After"]) == (503, "5")
-        idle.close()
-        connection.send(b"x" * 1_000_000)
-        assert connection.getresponse().status == 201
-        connection.close()
-        assert process.wait(15) == 0
-    finally:
-        process.kill()
-        process.wait()
-    assert list((tmp_path / "servers").iterdir()) == []
-    services = local_services(tmp_path / "store")
-    try:
-        services.check()
-    finally:
-        services.close()

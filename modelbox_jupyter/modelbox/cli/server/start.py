@@ -69,6 +69,7 @@ def start(config_path: Path | None, *, allow_insecure_config: bool) -> None:
         trust_same_user=config.is_on("auth.trust_same_user_loopback"),
         needs_token=config.text("auth.mode") == "token",
         grace_s=config.number("shutdown_grace_s"),
+        notice_s=config.number("shutdown_notice_s"),
         meters=meters,
         meters_address=None if meters_address is None else (meters_address.host, meters_address.port),
         needs_meters=config.is_meters_address_said,
