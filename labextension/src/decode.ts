@@ -4,6 +4,8 @@
  * Whatever comes over the wire is `unknown` until one of these functions has looked at it.
  */
 
+import { count, list, object, text, textOr, time, UnexpectedAnswer, wireFloat } from './checks';
+
 /** Where an experiment stands. */
 export type Status = 'running' | 'finished' | 'failed' | 'interrupted';
 
@@ -42,6 +44,24 @@ export interface RunPage {
   readonly nextPageToken: string | null;
 }
 
+/** A page of runs as it travels: `row` is the index of the experiment that a key and a value belong to. */
+export interface FrameColumns {
+  readonly experiments: readonly Experiment[];
+  readonly metadata: { readonly row: readonly number[]; readonly key: readonly string[]; readonly value: readonly unknown[] };
+  readonly metrics: {
+    readonly row: readonly number[];
+    readonly key: readonly string[];
+    readonly count: readonly number[];
+    readonly lastStep: readonly number[];
+    readonly last: readonly (number | string | null)[];
+    readonly min: readonly (number | null)[];
+    readonly max: readonly (number | null)[];
+  };
+  /** Columns that the query chose; metadata and metrics are empty then. */
+  readonly shown: readonly { readonly label: string; readonly kind: string; readonly values: readonly unknown[] }[];
+  readonly nextPageToken: string | null;
+}
+
 /** Points of one series, as columns of one length. Only floats can be drawn; the values of other kinds are left out as null. */
 export interface Series {
   readonly objectId: string;
@@ -52,68 +72,7 @@ export interface Series {
   readonly values: readonly (number | null)[];
 }
 
-/** The server answered with something that this extension does not understand. */
-export class UnexpectedAnswer extends Error {
-  constructor(where: string, wanted: string) {
-    super(`The ModelBox server answered without ${wanted} in “${where}”: are the server and the lab extension of the same version?`);
-    this.name = 'UnexpectedAnswer';
-  }
-}
-
 const STATUSES: ReadonlySet<string> = new Set<Status>(['running', 'finished', 'failed', 'interrupted']);
-
-/** Whether `value` is a JSON object. */
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function object(value: unknown, where: string): Readonly<Record<string, unknown>> {
-  if (!isObject(value)) {
-    throw new UnexpectedAnswer(where, 'an object');
-  }
-  return value;
-}
-
-function list(value: unknown, where: string): readonly unknown[] {
-  if (!Array.isArray(value)) {
-    throw new UnexpectedAnswer(where, 'a list');
-  }
-  return value;
-}
-
-function text(value: unknown, where: string): string {
-  if (typeof value !== 'string') {
-    throw new UnexpectedAnswer(where, 'text');
-  }
-  return value;
-}
-
-function textOr(value: unknown, fallback: string): string {
-  return typeof value === 'string' ? value : fallback;
-}
-
-function count(value: unknown, where: string): number {
-  if (typeof value !== 'number' || !Number.isFinite(value)) {
-    throw new UnexpectedAnswer(where, 'a number');
-  }
-  return value;
-}
-
-function time(value: unknown, where: string): Date {
-  const date = new Date(text(value, where));
-  if (Number.isNaN(date.getTime())) {
-    throw new UnexpectedAnswer(where, 'a time');
-  }
-  return date;
-}
-
-/** A float of the wire: a number, or the text “NaN”, “Infinity” or “-Infinity”. */
-export function wireFloat(value: unknown): number | null {
-  if (typeof value === 'number') {
-    return value;
-  }
-  return value === 'NaN' || value === 'Infinity' || value === '-Infinity' ? Number(value) : null;
-}
 
 /** Decode an experiment record. */
 export function decodeExperiment(value: unknown, where = 'experiment'): Experiment {
@@ -135,39 +94,67 @@ export function decodeExperiment(value: unknown, where = 'experiment'): Experime
   };
 }
 
-/** Decode a page of experiments with their metadata and metric summaries, which travel column by column. */
-export function decodeFrame(value: unknown): RunPage {
+/** Decode a page of experiments with their metadata and metric summaries, column by column. */
+export function decodeColumns(value: unknown): FrameColumns {
   const frame = object(value, 'frame');
-  const experiments = list(frame.experiments, 'experiments').map((item, i) => decodeExperiment(item, `experiments[${i}]`));
-  const metadata = experiments.map(() => new Map<string, unknown>());
-  const metrics = experiments.map(() => new Array<MetricSummary>());
-
-  const entries = object(frame.metadata, 'metadata');
-  const entryKeys = list(entries.key, 'metadata.key');
-  const entryValues = list(entries.value, 'metadata.value');
-  list(entries.row, 'metadata.row').forEach((row, i) => {
-    metadata[count(row, 'metadata.row')]?.set(text(entryKeys[i], 'metadata.key'), entryValues[i]);
-  });
-
-  const columns = object(frame.metrics, 'metrics');
-  const column = (name: string): readonly unknown[] => list(columns[name], `metrics.${name}`);
-  const [keys, counts, lastSteps, lasts, mins, maxs] = ['key', 'count', 'last_step', 'last', 'min', 'max'].map(column);
-  column('row').forEach((row, i) => {
-    const last = lasts?.[i];
-    metrics[count(row, 'metrics.row')]?.push({
-      key: text(keys?.[i], 'metrics.key'),
-      count: count(counts?.[i], 'metrics.count'),
-      lastStep: count(lastSteps?.[i], 'metrics.last_step'),
-      last: wireFloat(last) ?? (typeof last === 'string' ? last : null),
-      min: wireFloat(mins?.[i]),
-      max: wireFloat(maxs?.[i])
-    });
-  });
-
+  const part = (name: string): ((column: string) => readonly unknown[]) => {
+    const columns = object(frame[name], name);
+    return column => list(columns[column], `${name}.${column}`);
+  };
+  const [metadata, metrics] = [part('metadata'), part('metrics')];
+  const numbers = (values: readonly unknown[], where: string): number[] => values.map(item => count(item, where));
+  const texts = (values: readonly unknown[], where: string): string[] => values.map(item => text(item, where));
   return {
-    runs: experiments.map((experiment, i) => ({ ...experiment, metadata: metadata[i] ?? new Map(), metrics: metrics[i] ?? [] })),
+    experiments: list(frame.experiments, 'experiments').map((item, i) => decodeExperiment(item, `experiments[${i}]`)),
+    metadata: {
+      row: numbers(metadata('row'), 'metadata.row'),
+      key: texts(metadata('key'), 'metadata.key'),
+      value: metadata('value')
+    },
+    metrics: {
+      row: numbers(metrics('row'), 'metrics.row'),
+      key: texts(metrics('key'), 'metrics.key'),
+      count: numbers(metrics('count'), 'metrics.count'),
+      lastStep: numbers(metrics('last_step'), 'metrics.last_step'),
+      last: metrics('last').map(last => wireFloat(last) ?? (typeof last === 'string' ? last : null)),
+      min: metrics('min').map(wireFloat),
+      max: metrics('max').map(wireFloat)
+    },
+    shown: (Array.isArray(frame.shown) ? frame.shown : []).map((item, i) => {
+      const column = object(item, `shown[${i}]`);
+      return {
+        label: text(column.label, `shown[${i}].label`),
+        kind: text(column.kind, `shown[${i}].kind`),
+        values: list(column.values, `shown[${i}].values`)
+      };
+    }),
     nextPageToken: typeof frame.next_page_token === 'string' ? frame.next_page_token : null
   };
+}
+
+/** Decode a page of experiments with their metadata and metric summaries. */
+export function decodeFrame(value: unknown): RunPage {
+  const frame = decodeColumns(value);
+  return { runs: runsOf(frame), nextPageToken: frame.nextPageToken };
+}
+
+/** The runs of a page, each with what belongs to it. */
+export function runsOf(frame: FrameColumns): Run[] {
+  const runs = frame.experiments.map(experiment => ({ ...experiment, metadata: new Map<string, unknown>(), metrics: new Array<MetricSummary>() }));
+  const entries = frame.metadata;
+  entries.row.forEach((row, i) => runs[row]?.metadata.set(entries.key[i] ?? '', entries.value[i]));
+  const columns = frame.metrics;
+  columns.row.forEach((row, i) => {
+    runs[row]?.metrics.push({
+      key: columns.key[i] ?? '',
+      count: columns.count[i] ?? 0,
+      lastStep: columns.lastStep[i] ?? 0,
+      last: columns.last[i] ?? null,
+      min: columns.min[i] ?? null,
+      max: columns.max[i] ?? null
+    });
+  });
+  return runs;
 }
 
 /** Decode blocks of points. */

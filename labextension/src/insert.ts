@@ -5,7 +5,7 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Clipboard } from '@jupyterlab/apputils';
 
-import { isObject } from './decode';
+import { isObject } from './checks';
 
 /** Copy `text` and say so. */
 export function copyText(text: string): string {

@@ -6,7 +6,7 @@
  */
 
 import type { PointsQuery } from './api';
-import { isObject } from './decode';
+import { isObject } from './checks';
 import type { Experiment, Series } from './decode';
 import { rowsFrom, SeenPoints } from './rows';
 import type { Row } from './rows';
@@ -16,6 +16,8 @@ export interface LiveSettings {
   readonly objects: readonly string[];
   readonly keys: readonly string[] | null;
   readonly intervalMs: number;
+  /** A series longer than this is read thinned to half of it; `MAX_POINTS` when left out. */
+  readonly maxPoints?: number;
 }
 
 /** Where the points come from. */
@@ -49,13 +51,14 @@ export type Schedule = (callback: () => void, delayMs: number) => () => void;
 
 /** A series longer than this is read thinned. */
 export const MAX_POINTS = 4000;
-/** To about how many points a long series is thinned. */
-export const THINNED_POINTS = 2000;
+/** To about how many points such a series is thinned. */
+export const THINNED_POINTS = MAX_POINTS / 2;
 /** Longest pause between two looks, when nothing happens or the server cannot be reached. */
 export const MAX_PAUSE_MS = 10_000;
 
 /** Series of the machine and of printed lines; see `modelbox.entities.own_keys`. */
 const OWN_PREFIXES = ['system/', 'console/'];
+
 const MIN_INTERVAL_MS = 200;
 const STATUS_EVERY_MS = 2000;
 /** Statuses of an answer after which asking again is useless: the experiment is gone, or not ours to see. */
@@ -75,6 +78,12 @@ function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every(item => typeof item === 'string');
 }
 
+/** Calls back by a timer of the page. */
+export const byTimeout: Schedule = (callback, delayMs) => {
+  const timer = setTimeout(callback, delayMs);
+  return () => clearTimeout(timer);
+};
+
 /** Follows some experiments until none of them runs any more. */
 export class Follower {
   private readonly seen = new SeenPoints();
@@ -84,6 +93,7 @@ export class Follower {
   private pauseMs: number;
   private thinned: boolean | undefined;
   private thinnedTotal = -1;
+  private readonly maxPoints: number;
   private stopped = false;
   private cancel: () => void = () => undefined;
 
@@ -96,6 +106,7 @@ export class Follower {
   ) {
     this.running = new Set(settings.objects);
     this.pauseMs = settings.intervalMs;
+    this.maxPoints = settings.maxPoints ?? MAX_POINTS;
   }
 
   /** Look for the first time, and go on from there. */
@@ -169,7 +180,7 @@ export class Follower {
   /** Read what is new; true when there was something. */
   private async refreshPoints(): Promise<boolean> {
     if (this.thinned === undefined) {
-      this.thinned = longest(await this.source.counts(this.settings.objects), this.settings.keys) > MAX_POINTS;
+      this.thinned = longest(await this.source.counts(this.settings.objects), this.settings.keys) > this.maxPoints;
     }
     return this.thinned ? this.refreshThinned() : this.readNew();
   }
@@ -183,7 +194,7 @@ export class Follower {
     }
     const isFirst = Object.keys(skip).length === 0;
     this.seen.add(series);
-    if (this.seen.longest() > MAX_POINTS) {
+    if (this.seen.longest() > this.maxPoints) {
       this.thinned = true;
       return this.refreshThinned();
     }
@@ -201,7 +212,7 @@ export class Follower {
     if (total === this.thinnedTotal) {
       return false;
     }
-    const series = await this.source.points({ objects, keys, maxPoints: THINNED_POINTS });
+    const series = await this.source.points({ objects, keys, maxPoints: this.maxPoints / 2 });
     if (this.stopped) {
       return false;
     }
@@ -213,7 +224,7 @@ export class Follower {
   /** Rows of what the chart shows: with no keys asked for, everything but what ModelBox logs by itself. */
   private rows(series: readonly Series[]): Row[] {
     const { keys } = this.settings;
-    const shown = keys === null ? series.filter(({ key }) => !OWN_PREFIXES.some(prefix => key.startsWith(prefix))) : series;
+    const shown = keys === null ? series.filter(({ key }) => !isOwnSeries(key)) : series;
     return rowsFrom(shown, id => this.label(id));
   }
 
@@ -226,6 +237,11 @@ export class Follower {
     const isShared = [...this.names].some(([other, otherName]) => other !== id && otherName === name);
     return isShared ? `${name} (${id.slice(0, 8)})` : name;
   }
+}
+
+/** Whether ModelBox itself logs under a key. */
+export function isOwnSeries(key: string): boolean {
+  return OWN_PREFIXES.some(prefix => key.startsWith(prefix));
 }
 
 function lengths(counts: ReadonlyMap<string, ReadonlyMap<string, number>>, keys: readonly string[] | null): number[] {

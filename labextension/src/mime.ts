@@ -11,55 +11,42 @@ import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
-import { Api } from './api';
-import { isObject } from './decode';
-import { Follower, liveSettings } from './live';
+import type { Api } from './api';
+import { Chart, dataName } from './chart';
+import type { Spec } from './chart';
+import { isObject } from './checks';
+import { jupyterApi } from './jupyter';
+import { byTimeout, Follower, liveSettings } from './live';
 import type { LiveSettings, LiveSink, LiveState } from './live';
 import { labelsOf } from './rows';
-import type { Row } from './rows';
-import { onThemeChange } from './theme';
-import type { Result, VisualizationSpec } from './vegaEngine';
-import { loadEngine, provideEngine } from './vegaLoader';
+import { provideEngine } from './vegaLoader';
 
 /** The MIME type of Vega-Lite 6 charts. */
 export const MIME_TYPE = 'application/vnd.vegalite.v6+json';
 
 const RANK = -20;
-const DEFAULT_DATA = 'points';
-
-type Spec = Readonly<Record<string, unknown>>;
 
 /** Shows one chart. */
 export class ChartRenderer extends Widget implements IRenderMime.IRenderer {
-  private readonly chart = document.createElement('div');
+  private readonly chart = new Chart();
   private readonly status = document.createElement('div');
-  private readonly stopWatchingTheme: () => void;
-  private readonly resizes = new ResizeObserver(() => this.fitWidth());
-  private spec: Spec = {};
   private shape = '';
-  private rows: readonly Row[] | undefined;
-  private isTrusted = false;
-  private drawn: Result | undefined;
-  private drawings = 0;
   private follower: Follower | undefined;
 
   constructor(private readonly api: Api) {
     super();
     this.addClass('mb-Chart');
-    this.chart.className = 'mb-Chart-host';
     this.status.className = 'mb-Chart-status';
     this.status.setAttribute('role', 'status');
     this.status.hidden = true;
-    this.node.append(this.chart, this.status);
-    this.stopWatchingTheme = onThemeChange(() => void this.draw());
-    this.resizes.observe(this.node);
+    this.node.append(this.chart.node, this.status);
   }
 
   /** Show the chart of an output; called again when the output is updated in place. */
   async renderModel(model: IRenderMime.IMimeModel): Promise<void> {
     const spec = model.data[MIME_TYPE];
     if (!isObject(spec)) {
-      this.fail(new Error('This output holds no Vega-Lite chart: its data should be a JSON object.'));
+      this.chart.fail(new Error('This output holds no Vega-Lite chart: its data should be a JSON object.'));
       return;
     }
     const metadata = model.metadata[MIME_TYPE];
@@ -70,83 +57,35 @@ export class ChartRenderer extends Widget implements IRenderMime.IRenderer {
     }
     this.follower?.stop();
     this.follower = undefined;
-    this.spec = spec;
     this.shape = shape;
-    this.rows = undefined;
-    this.isTrusted = model.trusted;
     this.status.hidden = true;
-    await this.draw();
+    await this.chart.show(spec, model.trusted);
     if (live && !this.isDisposed) {
-      this.follow(live);
+      this.follow(live, spec);
     }
   }
 
   override dispose(): void {
     this.follower?.stop();
-    this.stopWatchingTheme();
-    this.resizes.disconnect();
-    this.drawn?.finalize();
+    this.chart.dispose();
     super.dispose();
   }
 
   protected override onAfterAttach(message: Message): void {
     super.onAfterAttach(message);
-    this.fitWidth();
+    this.chart.fitWidth();
   }
 
-  /** Draw beside the old picture and swap when ready, so that nothing flickers. */
-  private async draw(): Promise<void> {
-    const drawing = ++this.drawings;
-    const host = document.createElement('div');
-    host.className = 'mb-Chart-view';
-    this.chart.append(host);
-    try {
-      const { draw } = await loadEngine();
-      const drawn = await draw(host, withRows(this.spec, this.rows), this.isTrusted);
-      if (drawing !== this.drawings || this.isDisposed) {
-        drawn.finalize();
-        host.remove();
-        return;
-      }
-      this.drawn?.finalize();
-      this.drawn = drawn;
-      this.chart.replaceChildren(host);
-      this.fitWidth();
-    } catch (error) {
-      host.remove();
-      if (drawing === this.drawings && !this.isDisposed) {
-        this.fail(error);
-      }
-    }
-  }
-
-  private follow(settings: LiveSettings): void {
+  private follow(settings: LiveSettings, { data }: Spec): void {
     const sink: LiveSink = {
-      replace: rows => this.put(rows, true),
-      insert: rows => this.put(rows, false),
+      replace: rows => this.chart.put(rows, true),
+      insert: rows => this.chart.put(rows, false),
       isVisible: () => !document.hidden && this.node.isConnected && this.node.offsetParent !== null,
       show: state => this.showState(state)
     };
-    const schedule = (callback: () => void, delayMs: number): (() => void) => {
-      const timer = window.setTimeout(callback, delayMs);
-      return () => window.clearTimeout(timer);
-    };
-    const { data } = this.spec;
     const labels = labelsOf(isObject(data) ? data.values : undefined);
-    this.follower = new Follower(settings, this.api, sink, labels, schedule);
+    this.follower = new Follower(settings, this.api, sink, labels, byTimeout);
     void this.follower.start();
-  }
-
-  private async put(rows: readonly Row[], replace: boolean): Promise<void> {
-    this.rows = replace || !this.rows ? [...rows] : [...this.rows, ...rows];
-    if (!this.drawn) {
-      return;
-    }
-    const { changeset } = await loadEngine();
-    const changes = changeset();
-    // Vega writes an identity into each row, so that it gets copies.
-    const copies = rows.map(row => ({ ...row }));
-    await this.drawn.view.change(dataName(this.spec), (replace ? changes.remove(() => true) : changes).insert(copies)).runAsync();
   }
 
   private showState(state: LiveState): void {
@@ -158,34 +97,6 @@ export class ChartRenderer extends Widget implements IRenderMime.IRenderer {
       this.status.textContent = text;
     }
   }
-
-  private fail(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
-    const note = document.createElement('div');
-    note.className = 'mb-Chart-error';
-    note.textContent = `The chart could not be drawn: ${message}`;
-    this.chart.replaceChildren(note);
-  }
-
-  /** Charts as wide as their container follow it; Vega itself only looks at the window. */
-  private fitWidth(): void {
-    if (this.drawn && this.spec.width === 'container') {
-      const width = this.drawn.view.container()?.clientWidth ?? 0;
-      if (width > 0) {
-        void this.drawn.view.signal('width', width).runAsync();
-      }
-    }
-  }
-}
-
-function dataName(spec: Spec): string {
-  return isObject(spec.data) && typeof spec.data.name === 'string' ? spec.data.name : DEFAULT_DATA;
-}
-
-/** The chart with these rows as its data; a deep copy, since Vega writes into what it is given and outputs are frozen. */
-function withRows(spec: Spec, rows: readonly Row[] | undefined): VisualizationSpec {
-  const copy: unknown = structuredClone(rows ? { ...spec, data: { name: dataName(spec), values: rows } } : spec);
-  return copy as VisualizationSpec;
 }
 
 /** Registers the renderer. */
@@ -195,7 +106,7 @@ export const mimePlugin: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   requires: [IRenderMimeRegistry],
   activate: (app: JupyterFrontEnd, registry: IRenderMimeRegistry): void => {
-    const api = new Api(app.serviceManager.serverSettings);
+    const api = jupyterApi(app.serviceManager.serverSettings);
     // Safe: expressions are interpreted, and a chart that is not trusted reaches nothing outside itself.
     registry.addFactory({ safe: true, mimeTypes: [MIME_TYPE], createRenderer: () => new ChartRenderer(api) }, RANK);
     provideEngine();

@@ -9,10 +9,11 @@ import type { Message } from '@lumino/messaging';
 import { Poll } from '@lumino/polling';
 import * as React from 'react';
 
-import { Api } from './api';
+import type { Api } from './api';
 import type { Run } from './decode';
 import { panelIcon } from './icon';
 import { copyText, insertCode } from './insert';
+import { jupyterApi } from './jupyter';
 import { PanelView } from './panelView';
 
 const PLUGIN_ID = 'modelbox-labextension:panel';
@@ -126,7 +127,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   optional: [ISettingRegistry],
   activate: (app: JupyterFrontEnd, settings: ISettingRegistry | null): void => {
-    const panel = new Panel(app, new Api(app.serviceManager.serverSettings));
+    const panel = new Panel(app, jupyterApi(app.serviceManager.serverSettings));
     app.shell.add(panel, 'left', { rank: 600, type: 'ModelBox' });
     app.commands.addCommand('modelbox:show-panel', {
       label: 'Show ModelBox Experiments',

@@ -2,7 +2,7 @@
  * Rows of a live chart's data, and what is already known of each series. Pure.
  */
 
-import { isObject } from './decode';
+import { isObject } from './checks';
 import type { Series } from './decode';
 
 /** One point as the charts of ModelBox read it; see `modelbox_widgets` for the other writer of these rows. */

@@ -2,7 +2,7 @@
  * What the panel says about runs: order, words and numbers. Pure.
  */
 
-import { isObject, wireFloat } from './decode';
+import { isObject, wireFloat } from './checks';
 import type { MetricSummary, Run } from './decode';
 
 /** Runs of one namespace. */
@@ -76,14 +76,20 @@ export function tags(run: Run): string[] {
 
 /** The few metrics that say most about a run: scores before losses, held-out data before training data. */
 export function mainMetrics(run: Run, atMost = 2): MetricSummary[] {
-  const rank = ({ key }: MetricSummary): number => {
-    const kind = MAIN_METRICS.findIndex(pattern => pattern.test(key));
-    return (kind < 0 ? MAIN_METRICS.length : kind) * 2 + (VALIDATION.test(key) ? 0 : 1);
-  };
   return run.metrics
     .filter(metric => typeof metric.last === 'number')
-    .sort((a, b) => rank(a) - rank(b) || a.key.localeCompare(b.key))
+    .sort((a, b) => byWeight(a.key, b.key))
     .slice(0, atMost);
+}
+
+/** Orders keys of metrics by how much they say about a run. */
+export function byWeight(a: string, b: string): number {
+  return rank(a) - rank(b) || a.localeCompare(b);
+}
+
+function rank(key: string): number {
+  const kind = MAIN_METRICS.findIndex(pattern => pattern.test(key));
+  return (kind < 0 ? MAIN_METRICS.length : kind) * 2 + (VALIDATION.test(key) ? 0 : 1);
 }
 
 /** A number with four digits that count. */

@@ -6,7 +6,7 @@
  */
 
 import type { Loader } from 'vega';
-import { changeset, loader as makeLoader } from 'vega';
+import { changeset, Error as ERRORS_ONLY, loader as makeLoader } from 'vega';
 import embed from 'vega-embed';
 import type { EmbedOptions, Result, VisualizationSpec } from 'vega-embed';
 import { expressionInterpreter } from 'vega-interpreter';
@@ -16,8 +16,8 @@ import { themeConfig } from './theme';
 export { changeset };
 export type { Result, VisualizationSpec };
 
-/** Draw a Vega-Lite chart into `element`. */
-export async function draw(element: HTMLElement, spec: VisualizationSpec, isTrusted: boolean): Promise<Result> {
+/** Draw a Vega-Lite chart into `element`. A quiet one does not warn in the console, for instance of data that is still to come. */
+export async function draw(element: HTMLElement, spec: VisualizationSpec, isTrusted: boolean, isQuiet = false): Promise<Result> {
   const options: EmbedOptions = {
     mode: 'vega-lite',
     renderer: 'svg',
@@ -27,7 +27,11 @@ export async function draw(element: HTMLElement, spec: VisualizationSpec, isTrus
     downloadFileName: 'modelbox-chart',
     config: themeConfig(),
     loader: isTrusted ? makeLoader() : sealedLoader(),
-    tooltip: { formatTooltip: tooltipTable }
+    // Styles are those of style/vega.css: what Vega puts into the page by itself, a strict page refuses.
+    defaultStyle: false,
+    forceActionsMenu: true,
+    ...(isQuiet ? { logLevel: ERRORS_ONLY } : {}),
+    tooltip: { formatTooltip: tooltipTable, disableDefaultStyle: true }
   };
   // vega-embed lets options inside the chart win over ours.
   return embed(element, { ...spec, usermeta: {} }, options);

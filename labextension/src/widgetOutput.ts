@@ -12,7 +12,7 @@ import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Panel, Widget } from '@lumino/widgets';
 
-import { isObject } from './decode';
+import { isObject } from './checks';
 import { MIME_TYPE as CHART } from './mime';
 
 /** The MIME type of widgets that bring a static state. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { decodeCounts, decodeExperiment, decodeFrame, decodeMetrics, UnexpectedAnswer, wireFloat } from '../src/decode';
+import { UnexpectedAnswer, wireFloat } from '../src/checks';
+import { decodeCounts, decodeExperiment, decodeFrame, decodeMetrics } from '../src/decode';
 
 const RECORD = {
   id: 'a'.repeat(40),
