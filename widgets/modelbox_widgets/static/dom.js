@@ -16,6 +16,8 @@ export function attribute(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name, value);
     else if (value === undefined || value === false) element.removeAttribute(name);
+    // A page with a strict policy takes styles from its scripts, not from attributes.
+    else if (name === "style" && (element instanceof HTMLElement || element instanceof SVGElement)) element.style.cssText = String(value);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
   return element;

@@ -14,6 +14,8 @@ import { bestRow, difference } from "./runs_data.js";
  * @property {() => void} copy
  * @property {(rows: readonly number[]) => void} [sight] rows came into sight
  * @property {(row: number | undefined) => void} [hover]
+ * @property {(row: number) => string} [href] where the first cell of a row leads
+ * @property {(row: number) => void} [open] Enter or a double click on a row
  */
 
 const ROW_PX = 28;
@@ -254,6 +256,7 @@ export class Grid {
       const colour = i === 0 ? this.colours?.[row] : undefined;
       if (colour) cell.append(h("span", { class: "mbw-swatch", style: `background: ${colour}` }));
       if (column.head.name === "status") cell.append(h("span", { class: "mbw-badge", "data-status": text }, text));
+      else if (i === 0 && this.events.href) cell.append(h("a", { href: this.events.href(row), tabindex: -1, draggable: "false" }, text));
       else cell.append(text);
       if (this.baseline !== undefined && column.head.group === "metric" && !column.codes) {
         const change = difference(column, row, this.baseline);
@@ -272,7 +275,7 @@ export class Grid {
         "aria-selected": String(this.selected.rows.has(row)),
         click: (/** @type {MouseEvent} */ event) => this.onClick(event, row, position),
         mousedown: (/** @type {MouseEvent} */ event) => event.shiftKey && event.preventDefault(),
-        dblclick: () => this.events.pin(row),
+        dblclick: () => (this.events.open ?? this.events.pin)(row),
       },
       check,
       ...cells,
@@ -291,6 +294,7 @@ export class Grid {
    */
   onClick(event, row, position) {
     const target = /** @type {Element} */ (event.target);
+    if (target.closest("a")) return;
     if (event.shiftKey) this.selected.extend(row, this.order);
     else if (event.ctrlKey || event.metaKey || target.hasAttribute("data-check")) this.selected.toggle(row);
     else this.selected.only(row);
@@ -357,6 +361,8 @@ export class Grid {
       if (shiftKey) this.selected.extend(row, this.order);
       else this.selected.toggle(row);
       this.selectionChanged();
+    } else if (row !== undefined && key === "Enter" && this.events.open) {
+      this.events.open(row);
     } else if (row !== undefined && key === "Enter") {
       this.selected.only(row);
       this.selectionChanged();
