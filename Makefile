@@ -24,7 +24,7 @@ export NODE_EXTRA_CA_CERTS := $(wildcard /etc/ssl/certs/ca-certificates.crt)
 endif
 
 PACKAGE_SOURCES := pyproject.toml $(wildcard server_ext/jupyter-config/*/*)
-LAB_SOURCES := $(wildcard labextension/*.json labextension/yarn.lock labextension/src/* labextension/style/* labextension/schema/*)
+LAB_SOURCES := $(wildcard labextension/*.json labextension/yarn.lock labextension/src/* labextension/page/* labextension/style/* labextension/schema/* widgets/modelbox_widgets/static/*)
 
 .PHONY: help lab test check pytest bench bench-peers build pictures clean
 
@@ -78,7 +78,7 @@ pictures: $(STAMPS)/python $(STAMPS)/browser ## Take the pictures of the documen
 
 clean: ## Remove everything that these tasks made, the virtual environment included
 	rm -rf .venv dist .tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	rm -rf labextension/node_modules labextension/lib labextension/dist labextension/*.tsbuildinfo
+	rm -rf labextension/node_modules labextension/lib labextension/dist labextension/*.tsbuildinfo server_ext/modelbox_server/page_files
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- what the tasks need, each with a stamp that says it is there ------------------------------------------------------------------------

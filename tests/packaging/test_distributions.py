@@ -43,6 +43,12 @@ def test_the_wheel_holds_the_lab_extension_and_the_server_configuration(files: s
     assert f"static/{Path(described['jupyterlab']['_build']['load']).name}" in {name.removeprefix(f"{LAB}/") for name in files}
 
 
+def test_the_wheel_holds_the_web_page(files: set[str]) -> None:
+    page = {name.removeprefix("modelbox_server/page_files/") for name in files if name.startswith("modelbox_server/page_files/")}
+    assert "index.html" in page
+    assert {Path(name).suffix for name in page if name.startswith("assets/")} == {".css", ".js", ".svg"}
+
+
 def test_the_wheel_holds_nothing_else(files: set[str]) -> None:
     tops = {name.split("/")[0] for name in files}
     assert tops == {*PACKAGES, "modelbox_jupyter-0.1.0.dist-info", "modelbox_jupyter-0.1.0.data"}

@@ -1,4 +1,4 @@
-"""The API as tornado rules: one handler per path of the route table, health beside it, and a JSON 404 for everything else."""
+"""The API as tornado rules: one handler per path of the route table, health and the web page beside it, a JSON 404 for everything else."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from modelbox_server.http.incoming import body_media, query_of
 from modelbox_server.http.meters import METRICS_PATH, MetersExchange
 from modelbox_server.http.metrics import IngestExchange, ReadExchange
 from modelbox_server.http.openapi import openapi_document
+from modelbox_server.http.page import PAGE, ToPageExchange
 from modelbox_server.http.uploads import UploadExchange
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def handler_rules(face: Face, closed: type[ExchangeHandler], open_to_all: type[E
     closed, open_to_all
         :class:`ExchangeHandler`, or what a surrounding server makes of it for paths that need a credential and for those that do not.
     prefix
-        Path in front of ``/api/v1`` and ``/healthz``, without a slash at its end.
+        Path in front of ``/api/v1``, ``/healthz`` and the page at ``/``, without a slash at its end.
     """
     paths: defaultdict[str, dict[str, Verb]] = defaultdict(dict)
     for route in ROUTES:
@@ -117,9 +118,10 @@ def handler_rules(face: Face, closed: type[ExchangeHandler], open_to_all: type[E
     paths[METRICS_PATH]["GET"] = Verb("read", 0, MetersExchange)
 
     rules = [_rule(face, closed, prefix + _pattern(path), verbs, path) for path, verbs in paths.items()]
+    opened = {**HEALTH, **PAGE, **({"": ToPageExchange} if prefix else {})}
     rules += [
-        _rule(face, open_to_all, prefix + re.escape(path), dict.fromkeys(("GET", "HEAD"), Verb(None, 0, exchange)), path)
-        for path, exchange in HEALTH.items()
+        _rule(face, open_to_all, prefix + _pattern(path), dict.fromkeys(("GET", "HEAD"), Verb(None, 0, exchange)), path)
+        for path, exchange in opened.items()
     ]
     unknown = Verb("read", UNLIMITED, UnknownExchange)
     rules.append(_rule(face, closed, f"{prefix}(?:/.*)?", dict.fromkeys(_METHODS, unknown)))

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_pla
 
 from modelbox_server.testing.lab import Lab
 
-__all__ = ["SCREENSHOTS_VARIABLE", "LabPage", "new_profile", "open_lab", "running_chromium"]
+__all__ = ["SCREENSHOTS_VARIABLE", "LabPage", "keep_picture", "new_profile", "open_lab", "running_chromium"]
 
 SCREENSHOTS_VARIABLE = "MODELBOX_SCREENSHOTS"
 """Environment variable that names the folder for screenshots; none are taken without it."""
@@ -153,14 +153,7 @@ class LabPage:
 
     def screenshot(self, name: str, of: Locator | None = None) -> None:
         """Keep a picture of the page, or of a part of it, where screenshots are wanted."""
-        folder = os.environ.get(SCREENSHOTS_VARIABLE)
-        if folder:
-            path = Path(folder) / f"{re.sub(r'[^a-z0-9-]+', '-', name.lower())}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if of is None:
-                self.page.screenshot(path=path)
-            else:
-                of.screenshot(path=path)
+        keep_picture(of or self.page, name)
 
     def _change_theme(self, name: str) -> None:
         self.page.evaluate("theme => { void window.jupyterapp.commands.execute('apputils:change-theme', { theme }); }", name)
@@ -176,6 +169,15 @@ class LabPage:
         # Other extensions have mishaps of their own (the widget manager stumbles over notebooks without a kernel).
         if _OURS in stack:
             self.errors.append(stack)
+
+
+def keep_picture(of: Page | Locator, name: str) -> None:
+    """Keep a picture of a page, or of a part of it, where screenshots are wanted."""
+    folder = os.environ.get(SCREENSHOTS_VARIABLE)
+    if folder:
+        path = Path(folder) / f"{re.sub(r'[^a-z0-9-]+', '-', name.lower())}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        of.screenshot(path=path)
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from modelbox_server.testing.api_client import ApiClient
 from modelbox_server.wiring import ephemeral_services
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-OPEN = {"/livez", "/readyz", "/healthz", "/version"}
+HEALTH = {"/livez", "/readyz", "/healthz", "/version"}
+PAGE = {"/", f"/assets/{'0' * 40}"}
+"""The web page is files that everybody may have; what it shows comes from the API."""
 
 
 def paths() -> list[str]:
@@ -23,7 +25,7 @@ def paths() -> list[str]:
 
 
 @pytest.mark.parametrize("credential", ["", "Bearer wrong", "Bearer ", "token wrong", "Basic Og=="])
-def test_nothing_but_health_answers_without_the_right_token(client: ApiClient, credential: str) -> None:
+def test_nothing_but_health_and_the_page_answers_without_the_right_token(client: ApiClient, credential: str) -> None:
     stranger = ApiClient(client.url, {"Authorization": credential} if credential else {})
     answers = {
         (method, path): stranger.request(method, path, body=b"{}" if method in {"POST", "PUT", "PATCH"} else None).status
@@ -31,10 +33,10 @@ def test_nothing_but_health_answers_without_the_right_token(client: ApiClient, c
         for method in METHODS
     }
     opened = {key for key, status in answers.items() if status not in {401, 403, 429}}
-    assert opened == {(method, path) for path in OPEN for method in ("GET", "HEAD")}
+    assert opened == {(method, path) for path in HEALTH | PAGE for method in ("GET", "HEAD")}
 
 
-@pytest.mark.parametrize("path", sorted(OPEN))
+@pytest.mark.parametrize("path", sorted(HEALTH))
 def test_health_tells_nothing_but_health(client: ApiClient, path: str) -> None:
     answer = ApiClient(client.url).request("GET", path)
     assert answer.status == 200
