@@ -56,7 +56,8 @@ def test_the_wheel_holds_nothing_else(files: set[str]) -> None:
 
 
 def test_the_wheel_stays_small(wheel: Path) -> None:
-    assert wheel.stat().st_size < 1_500_000
+    """Most of it is Vega, which the lab extension and the web page have one each of."""
+    assert wheel.stat().st_size < 2_000_000
 
 
 def test_an_sdist_makes_the_same_wheel_without_node(sdist: Path, files: set[str], tmp_path: Path) -> None:
