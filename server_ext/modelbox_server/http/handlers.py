@@ -118,7 +118,9 @@ def handler_rules(face: Face, closed: type[ExchangeHandler], open_to_all: type[E
     paths[METRICS_PATH]["GET"] = Verb("read", 0, MetersExchange)
 
     rules = [_rule(face, closed, prefix + _pattern(path), verbs, path) for path, verbs in paths.items()]
-    opened = {**HEALTH, **PAGE, **({"": ToPageExchange} if prefix else {})}
+    opened: dict[str, type[Exchange]] = {**HEALTH, **PAGE}
+    if prefix:
+        opened[""] = ToPageExchange
     rules += [
         _rule(face, open_to_all, prefix + _pattern(path), dict.fromkeys(("GET", "HEAD"), Verb(None, 0, exchange)), path)
         for path, exchange in opened.items()
