@@ -201,6 +201,8 @@ def _unknown(document: Mapping[str, object]) -> Iterator[str]:
 def _value(setting: Setting, document: Mapping[str, object], env: Mapping[str, str]) -> Value:
     if (given := env.get(setting.variable)) is not None:
         return _checked(setting, _from_environment(setting, given), f"{setting.variable} is ")
+    if setting.secret and (path := env.get(f"{setting.variable}_FILE")) is not None:
+        return _from_file(path)
     table = document.get(setting.section, {}) if setting.section else document
     if not isinstance(table, dict):
         return setting.default

@@ -2,7 +2,7 @@
 
 A setting is found in this order: the environment variable ``MODELBOX_<SECTION>_<KEY>`` (:attr:`Setting.variable`), the file, the default.
 A text in the file may be ``"${NAME}"``, which stands for the environment variable `NAME`; a secret may instead stand in a file of its own,
-which ``<key>_file`` names.
+which ``<key>_file`` names, or the variable with ``_FILE`` behind its name.
 """
 
 from __future__ import annotations

@@ -125,6 +125,13 @@ def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert line.endswith("cannot be read (No such file or directory).")
 
 
+def test_the_environment_may_name_the_file_of_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("canary\n")
+    config = read_config("", {"MODELBOX_AUTH_TOKEN_FILE": str(tmp_path / "token")})
+    assert config.text("auth.token") == "canary"
+    assert "canary" not in repr(config)
+
+
 def test_secrets_show_nowhere() -> None:
     text = SEED.read_text().replace('"foo"', '"canary"') + '[auth]\ntoken = "canary"\n'
     config = read_config(text, {})
