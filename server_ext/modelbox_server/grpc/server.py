@@ -47,6 +47,9 @@ log = logging.getLogger(__name__)
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _WATCH_EVERY_S = 0.2
 _LAST_BYTES_S = 1.0
+_WRITE_BYTES = 256 * 1024
+"""What is written at once: the SDK of 2022 sends frames of 1 KiB, and each write is a trip to another thread."""
+
 _MARKS_OF_PROXIES = ("forwarded", "via", "origin", "referer", "cookie", "x-real-ip")
 _OPTIONS = (
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
@@ -145,6 +148,8 @@ class GrpcServer:
         """Take a file: what it is, then its bytes; it is kept as a whole or not at all."""
         upload: ArtifactUpload | None = None
         committed = False
+        held: list[bytes] = []
+        held_bytes = 0
         try:
             async for frame in frames:
                 kind = frame.WhichOneof("stream_frame")
@@ -157,9 +162,16 @@ class GrpcServer:
                 elif kind != "chunks":
                     raise InvalidRequest("Only the first frame of an upload may be metadata: send bytes after it.", field="chunks")
                 else:
-                    await self._face.run(upload.write, frame.chunks)
+                    held.append(frame.chunks)
+                    held_bytes += len(frame.chunks)
+                    if held_bytes >= _WRITE_BYTES:
+                        await self._face.run(upload.write, b"".join(held))
+                        held_bytes = 0
+                        held.clear()
             if upload is None:
                 raise InvalidRequest("The upload has no frame: send its metadata, then its bytes.", field="metadata")
+            if held:
+                await self._face.run(upload.write, b"".join(held))
             record = await self._face.run(upload.commit)
             committed = True
             return store.uploaded(record)
