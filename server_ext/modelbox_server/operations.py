@@ -28,6 +28,7 @@ from modelbox.entities.records import (
     NamespaceRecord,
 )
 from modelbox.entities.values import json_from_wire, json_to_wire
+from modelbox.wire import access as a
 from modelbox.wire import messages as m
 from modelbox.wire import routes
 from modelbox.wire.routes import Route
@@ -145,6 +146,44 @@ def _list_namespaces(call: Call[m.PageQuery, None]) -> m.Page[NamespaceRecord]:
 def _list_changes(call: Call[m.ChangesQuery, None]) -> m.Page[ChangeEvent]:
     page = call.services.changes.list(call.caller, call.query)
     return msgspec.structs.replace(page, items=[_change(record) for record in page.items])
+
+
+# --- access -----------------------------------------------------------------------------------------------------------------------------
+
+
+@_carries_out(routes.ACCESS)
+def _access(call: Call[m.Empty, None]) -> a.AccessShown:
+    return call.services.grants.me(call.caller)
+
+
+@_carries_out(routes.LIST_GRANTS)
+def _list_grants(call: Call[a.GrantsQuery, None]) -> m.Page[a.GrantShown]:
+    return call.services.grants.list(call.caller, call.query)
+
+
+@_carries_out(routes.GRANT)
+def _grant(call: Call[m.Empty, a.GrantRequest]) -> a.GrantShown:
+    return call.services.grants.grant(call.caller, call.body)
+
+
+@_carries_out(routes.REVOKE)
+def _revoke(call: Call[a.GrantRevoke, None]) -> m.Deleted:
+    return call.services.grants.revoke(call.caller, call.query)
+
+
+@_carries_out(routes.LIST_TOKENS)
+def _list_tokens(call: Call[m.PageQuery, None]) -> m.Page[a.TokenShown]:
+    return call.services.tokens.list(call.caller, call.query)
+
+
+@_carries_out(routes.CREATE_TOKEN)
+def _create_token(call: Call[m.Empty, a.TokenCreate]) -> a.TokenCreated:
+    return call.services.tokens.create(call.caller, call.body)
+
+
+@_carries_out(routes.REVOKE_TOKEN)
+def _revoke_token(call: Call[m.Empty, None]) -> m.Deleted:
+    return call.services.tokens.revoke(call.caller, call.path["token_id"])
 
 
 # --- experiments -------------------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ from modelbox_server.service.events import EventsService
 from modelbox_server.service.experiments import ExperimentsService
 from modelbox_server.service.frames import FramesService
 from modelbox_server.service.garbage import Garbage, GarbageCollector
+from modelbox_server.service.grants import GrantsService
+from modelbox_server.service.guarded import Records
 from modelbox_server.service.hanging import HangingService
 from modelbox_server.service.info import InfoService
 from modelbox_server.service.members import MembersService
@@ -28,8 +30,10 @@ from modelbox_server.service.metrics import MetricsService
 from modelbox_server.service.models import ModelsService
 from modelbox_server.service.namespaces import NamespacesService
 from modelbox_server.service.objects import Objects
+from modelbox_server.service.people import PeopleService
 from modelbox_server.service.search import ExperimentSearch
 from modelbox_server.service.sql import SqlService
+from modelbox_server.service.tokens import TokensService
 from modelbox_server.service.versions import VersionsService
 from modelbox_server.storage.blobs.s3_settings import S3Settings
 from modelbox_server.storage.databases.settings import DatabaseSettings
@@ -114,6 +118,9 @@ class Services:
     agents: AgentsService
     members: MembersService
     sql: SqlService
+    people: PeopleService
+    grants: GrantsService
+    tokens: TokensService
     info: InfoService
     stores: Stores
     garbage: GarbageCollector
@@ -147,24 +154,30 @@ def _services_over(
 ) -> Services:
     garbage = GarbageCollector(metadata, metrics, blobs, grace_s)
     objects = Objects(metadata, metrics, blobs, garbage)
+    records = Records(metadata)
+    tokens = TokensService(metadata, clock)
+    people = PeopleService(metadata, tokens)
     search = ExperimentSearch(metrics, clock)
     return Services(
-        namespaces=NamespacesService(metadata),
-        experiments=ExperimentsService(metadata, objects, search, clock),
-        frames=FramesService(metadata, metrics, search),
-        checkpoints=CheckpointsService(metadata, objects, clock),
-        models=ModelsService(metadata, objects, clock),
-        versions=VersionsService(metadata, objects, clock),
-        metadata=MetadataService(metadata, clock),
-        metrics=MetricsService(metadata, metrics),
-        events=EventsService(metadata, clock),
-        artifacts=ArtifactsService(metadata, blobs, objects, clock),
-        changes=ChangesService(metadata),
-        hanging=HangingService(metadata),
-        actions=ActionsService(metadata, clock),
-        agents=AgentsService(metadata, clock),
+        namespaces=NamespacesService(records),
+        experiments=ExperimentsService(records, objects, search, clock),
+        frames=FramesService(records, metrics, search),
+        checkpoints=CheckpointsService(records, objects, clock),
+        models=ModelsService(records, objects, clock),
+        versions=VersionsService(records, objects, clock),
+        metadata=MetadataService(records, clock),
+        metrics=MetricsService(records, metrics),
+        events=EventsService(records, clock),
+        artifacts=ArtifactsService(records, blobs, objects, clock),
+        changes=ChangesService(records),
+        hanging=HangingService(records),
+        actions=ActionsService(records, clock),
+        agents=AgentsService(records, clock),
         members=MembersService(),
         sql=SqlService(metadata, metrics),
+        people=people,
+        grants=GrantsService(metadata, people, clock),
+        tokens=tokens,
         info=InfoService(metadata, metrics, blobs),
         stores=Stores(metadata, metrics, blobs),
         garbage=garbage,

@@ -5,8 +5,9 @@ from typing import TypeVar
 
 import pytest
 
-from modelbox.entities.records import ActionStatus, Status
+from modelbox.entities.records import ActionStatus, Role, Status
 from modelbox.entities.values import json_from_wire, json_to_wire
+from modelbox.wire import access as a
 from modelbox.wire import messages as m
 from modelbox.wire import routes
 from modelbox.wire.json import decode, decode_trusted, encode
@@ -116,6 +117,14 @@ def test_every_operation_is_carried_over_the_wire_without_loss(services: Service
     assert call(routes.HEARTBEAT, body=m.Empty(), agent_id=agent.id).id == agent.id
     assert [found.id for found in call(routes.LIST_AGENTS).items] == [agent.id]
     assert call(routes.LIST_MEMBERS).items == []
+
+    assert call(routes.ACCESS).roles == {"/": Role.ADMIN}
+    granted = call(routes.GRANT, body=a.GrantRequest(namespace="ns", principal="group:g", role=Role.WRITER))
+    assert call(routes.LIST_GRANTS).items == [granted]
+    assert call(routes.REVOKE, a.GrantRevoke(namespace="ns", principal="group:g")).deleted == 1
+    made = call(routes.CREATE_TOKEN, body=a.TokenCreate(name="ci", user="eve", groups=["g"], namespaces=["ns"]))
+    assert call(routes.LIST_TOKENS).items == [made.item]
+    assert call(routes.REVOKE_TOKEN, token_id=made.item.id).deleted == 1
 
     assert call(routes.DELETE_METADATA, m.MetadataDelete(key="a"), object_id=experiment.id).deleted == 1
     assert call(routes.DELETE_ARTIFACT, artifact_id=artifact.id).deleted == 1

@@ -25,6 +25,7 @@ __all__ = [
     "EventRecord",
     "ExperimentRecord",
     "FileType",
+    "GrantRecord",
     "Json",
     "MetadataEntry",
     "ModelRecord",
@@ -33,7 +34,9 @@ __all__ = [
     "ObjectRef",
     "ObjectType",
     "Record",
+    "Role",
     "Status",
+    "TokenRecord",
 ]
 
 Json: TypeAlias = Any
@@ -116,6 +119,14 @@ class ActionOutcome(StrEnum):
     def number(self) -> int:
         """The number of this outcome on the 2022 wire."""
         return list(ActionOutcome).index(self)
+
+
+class Role(StrEnum):
+    """What somebody may do in a namespace and below it; each role includes those before it."""
+
+    READER = "reader"
+    WRITER = "writer"
+    ADMIN = "admin"
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +262,40 @@ class EventRecord(Record, frozen=True, kw_only=True):
     wall_time: datetime
     metadata: dict[str, Json] = {}
     created_at: datetime
+
+
+class GrantRecord(Record, frozen=True, kw_only=True):
+    """A role that somebody has on a namespace and everything below it.
+
+    `principal` is ``user:NAME``, ``group:NAME``, or ``everyone`` for all who have a name.
+    """
+
+    id: str
+    namespace: str
+    principal: str
+    role: Role
+    granted_by: str = ""
+    created_at: datetime
+
+
+class TokenRecord(Record, frozen=True, kw_only=True):
+    """A token for a script or a service. It acts as `user`, with no more than `role` (all that the user may do when empty) in `namespaces`.
+
+    The token itself is kept nowhere; `digest` is its SHA-256 in hex.
+    """
+
+    id: str
+    digest: str
+    name: str
+    user: str
+    groups: tuple[str, ...] = ()
+    role: str = ""
+    namespaces: tuple[str, ...] = ()
+    created_by: str = ""
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
 
 
 class DoneOperation(Record, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from modelbox.entities.records import (
     ModelVersionRecord,
     NamespaceRecord,
 )
+from modelbox.wire import access as a
 from modelbox.wire import messages as m
 
 __all__ = ["API_PREFIX", "ROUTES", "Action", "Route"]
@@ -90,6 +91,14 @@ def _write(name: str, method: Literal["POST", "PATCH"], path: str, body: type[B]
 INFO = _read("info", "/info", m.Empty, m.ServerInfo, "Version, storage and identity")
 LIST_NAMESPACES = _read("list_namespaces", "/namespaces", m.PageQuery, m.Page[NamespaceRecord], "List namespaces by name")
 LIST_CHANGES = _read("list_changes", "/changes", m.ChangesQuery, m.Page[ChangeEvent], "List change events: the audit log")
+
+ACCESS = _read("access", "/access", m.Empty, a.AccessShown, "Who the caller is, and what they may do")
+LIST_GRANTS = _read("list_grants", "/grants", a.GrantsQuery, m.Page[a.GrantShown], "List roles where the caller is admin")
+GRANT = _write("grant", "POST", "/grants", a.GrantRequest, a.GrantShown, "Give a user or a group a role on a namespace")
+REVOKE = _delete("revoke", "/grants", a.GrantRevoke, "Take a role on a namespace away from a user or a group")
+LIST_TOKENS = _read("list_tokens", "/tokens", m.PageQuery, m.Page[a.TokenShown], "List tokens, newest first")
+CREATE_TOKEN = _write("create_token", "POST", "/tokens", a.TokenCreate, a.TokenCreated, "Make a token for a script or a service")
+REVOKE_TOKEN = _delete("revoke_token", "/tokens/{token_id}", m.Empty, "Let a token open nothing any more")
 
 CREATE_EXPERIMENT = _write(
     "create_experiment", "POST", "/experiments", m.ExperimentCreate, m.Created[ExperimentRecord], "Create or find an experiment"

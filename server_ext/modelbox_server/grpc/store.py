@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from msgspec import Struct, structs
 
-from modelbox.entities.names import checked_namespace
 from modelbox.entities.records import ArtifactStorage
 from modelbox.entities.times import now
 from modelbox.errors import InvalidRequest, NotFound
@@ -153,7 +152,7 @@ def _create_experiment(call: Call) -> Message:
 
 @_rpc("ListExperiments")
 def _list_experiments(call: Call) -> Message:
-    namespace = checked_namespace(call.request.namespace)
+    namespace = call.caller.namespace(call.request.namespace)
     found = _every(lambda query: call.services.experiments.list(call.caller, query), m.ExperimentsQuery(namespace=namespace))
     # A namespace meant itself in 2022, without those below it.
     experiments = [convert.experiment_message(record) for record in found if record.namespace == namespace]
@@ -216,7 +215,7 @@ def _create_model(call: Call) -> Message:
 
 @_rpc("ListModels")
 def _list_models(call: Call) -> Message:
-    namespace = checked_namespace(call.request.namespace)
+    namespace = call.caller.namespace(call.request.namespace)
     found = _every(lambda query: call.services.models.list(call.caller, query), m.ModelsQuery(namespace=namespace))
     models = [convert.model_message(record, _files(call, record.id)) for record in found if record.namespace == namespace]
     return message("ListModelsResponse")(models=models)

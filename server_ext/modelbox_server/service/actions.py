@@ -36,11 +36,12 @@ from modelbox.wire.messages import (
 )
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
+from modelbox_server.service.guarded import Records, trusted
 from modelbox_server.service.objects import in_parts, resolve
 from modelbox_server.service.once import once
 from modelbox_server.service.paging import page_of, shown_limit
 from modelbox_server.service.triggers import change_fields, parsed_predicate
-from modelbox_server.storage.interfaces import Condition, MetadataStore, MetadataTransaction, Order
+from modelbox_server.storage.interfaces import Condition, MetadataTransaction, Order
 
 __all__ = ["ActionsService"]
 
@@ -51,8 +52,8 @@ _OWN_CHANGES = {"action", "action_instance"}
 class ActionsService:
     """Ask for actions, hand them to agents, and keep how they ended."""
 
-    def __init__(self, metadata: MetadataStore, clock: Clock) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records, clock: Clock) -> None:
+        self._records = records
         self._clock = clock
 
     def create(self, caller: Caller, object_id: str, request: ActionCreate) -> Created[ActionRecord]:
@@ -64,7 +65,7 @@ class ActionsService:
             parsed_predicate(request.predicate)
         sorted_params = msgspec.json.encode(json_to_wire(params), order="sorted").decode()
         record_id = action_id(name, object_id, arch, request.predicate, sorted_params)
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             subject = resolve(tx, object_id)
             if request.object_type and _letters(request.object_type) != _letters(subject.type):
                 raise InvalidRequest(
@@ -95,8 +96,7 @@ class ActionsService:
 
     def list(self, caller: Caller, object_id: str, query: PageQuery) -> Page[ActionState]:
         """Return the actions of an object, oldest first, each with the times that it was asked for."""
-        del caller
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             resolve(tx, object_id)
             where = [Condition("object_id", "eq", object_id)]
             page = page_of(tx, ActionRecord, where, order=Order("created_at"), limit=query.limit, page_token=query.page_token)
@@ -109,16 +109,16 @@ class ActionsService:
 
     def runnable(self, caller: Caller, query: RunnableQuery) -> Page[RunnableAction]:
         """Return what waits for an agent of this architecture, longest first; changes since the last call may ask for more."""
-        del caller
         limit = shown_limit(query.limit)
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             is_behind = any(_unseen(tx, watching, 1) for watching in tx.select(ActionRecord, _WATCHING))
         if is_behind:
-            with self._metadata.write() as tx:
+            with self._records.write(caller) as tx:
                 for watching in tx.select(ActionRecord, _WATCHING):
-                    self._let_see(tx, watching)
+                    # Whoever asks what waits for an agent changes nothing of their own.
+                    self._let_see(trusted(tx), watching)
         found: list[RunnableAction] = []
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             fitting: dict[str, ActionRecord | None] = {}
             pending = [Condition("status", "eq", ActionStatus.PENDING)]
             for instance in tx.select(ActionInstanceRecord, pending, order=Order("created_at")):
@@ -160,7 +160,7 @@ class ActionsService:
             raise InvalidRequest(
                 "An action that is finished has an outcome, success or failure, and no other has one: send both together.", field="outcome"
             )
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             old = tx.get(ActionInstanceRecord, instance_id)
             action = None if old is None else tx.get(ActionRecord, old.action_id)
             if old is None or action is None:

@@ -9,8 +9,9 @@ from modelbox.entities.records import AgentRecord
 from modelbox.errors import NotFound, shortened
 from modelbox.wire.messages import AgentRegister, Created, Page, PageQuery
 from modelbox_server.service.context import Caller, Clock
+from modelbox_server.service.guarded import Records
 from modelbox_server.service.paging import page_of
-from modelbox_server.storage.interfaces import MetadataStore, Order
+from modelbox_server.storage.interfaces import Order
 
 __all__ = ["AgentsService"]
 
@@ -18,20 +19,19 @@ __all__ = ["AgentsService"]
 class AgentsService:
     """Know which agents there are, and when they were heard of last."""
 
-    def __init__(self, metadata: MetadataStore, clock: Clock) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records, clock: Clock) -> None:
+        self._records = records
         self._clock = clock
 
     def register(self, caller: Caller, request: AgentRegister) -> Created[AgentRecord]:
         """Make an agent known, or find the one of this name on this machine."""
-        del caller
         at = self._clock()
         name = checked_name(request.name, "agent name", field="name")
         host_name = checked_name(request.host_name, "host name", field="host_name")
         ip_addr = checked_label(request.ip_addr, "IP address", field="ip_addr")
         arch = checked_label(request.arch, "architecture", field="arch")
         record_id = agent_id(name, host_name, ip_addr, arch)
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             known = tx.get(AgentRecord, record_id)
             record = (
                 AgentRecord(id=record_id, name=name, host_name=host_name, ip_addr=ip_addr, arch=arch, created_at=at, seen_at=at)
@@ -43,8 +43,7 @@ class AgentsService:
 
     def heartbeat(self, caller: Caller, record_id: str) -> AgentRecord:
         """Note that an agent lives."""
-        del caller
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             known = tx.get(AgentRecord, record_id)
             if known is None:
                 raise NotFound(f"There is no agent {shortened(record_id, 60)}: register it first.", field="agent_id")
@@ -54,6 +53,5 @@ class AgentsService:
 
     def list(self, caller: Caller, query: PageQuery) -> Page[AgentRecord]:
         """Return agents, those heard of most recently first."""
-        del caller
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             return page_of(tx, AgentRecord, [], order=Order("seen_at", descending=True), limit=query.limit, page_token=query.page_token)

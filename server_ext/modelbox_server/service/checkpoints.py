@@ -8,11 +8,12 @@ from modelbox.entities.values import float_from_wire
 from modelbox.wire.messages import CheckpointCreate, Created, Deleted, Page, PageQuery
 from modelbox_server.service.changes import fields_of, note
 from modelbox_server.service.context import Caller, Clock
+from modelbox_server.service.guarded import Records
 from modelbox_server.service.metadata import set_metadata
-from modelbox_server.service.objects import Objects, require
+from modelbox_server.service.objects import Objects, require, require_deletable
 from modelbox_server.service.once import once
 from modelbox_server.service.paging import page_of
-from modelbox_server.storage.interfaces import Condition, MetadataStore, Order
+from modelbox_server.storage.interfaces import Condition, Order
 
 __all__ = ["CheckpointsService"]
 
@@ -20,8 +21,8 @@ __all__ = ["CheckpointsService"]
 class CheckpointsService:
     """Create, find and delete checkpoints."""
 
-    def __init__(self, metadata: MetadataStore, objects: Objects, clock: Clock) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records, objects: Objects, clock: Clock) -> None:
+        self._records = records
         self._objects = objects
         self._clock = clock
 
@@ -30,7 +31,7 @@ class CheckpointsService:
         checked_count(request.metrics, MAX_METADATA_KEYS, "metrics", field="metrics")
         metrics = {checked_key(key, "metric", field="metrics"): float_from_wire(value) for key, value in request.metrics.items()}
         metadata = checked_metadata(request.metadata)
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             owner = require(tx, ExperimentRecord, "experiment", experiment)
             at = self._clock()
             once(tx, caller, at)
@@ -55,23 +56,23 @@ class CheckpointsService:
 
     def get(self, caller: Caller, object_id: str) -> CheckpointRecord:
         """Return one checkpoint."""
-        del caller
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             return require(tx, CheckpointRecord, "checkpoint", object_id)
 
     def list(self, caller: Caller, experiment: str, query: PageQuery) -> Page[CheckpointRecord]:
         """Return the checkpoints of an experiment by epoch."""
-        del caller
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             require(tx, ExperimentRecord, "experiment", experiment)
             where = [Condition("experiment_id", "eq", experiment)]
             return page_of(tx, CheckpointRecord, where, order=Order("epoch"), limit=query.limit, page_token=query.page_token)
 
     def delete(self, caller: Caller, object_id: str) -> Deleted:
         """Delete a checkpoint with its metadata, points, events and artifacts."""
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             record = require(tx, CheckpointRecord, "checkpoint", object_id)
             ref = require(tx, ObjectRef, "checkpoint", record.id)
+            experiment = tx.get(ExperimentRecord, record.experiment_id)
+            require_deletable(caller, ref.namespace, experiment.owner if experiment else "")
             erased = self._objects.erase(tx, caller, ref, self._clock())
         self._objects.sweep(erased)
         return Deleted(deleted=erased.count)

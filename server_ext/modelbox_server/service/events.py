@@ -11,10 +11,11 @@ from modelbox.errors import Conflict, TooLarge
 from modelbox.wire.messages import EventCreate, EventsQuery, Page
 from modelbox_server.service.changes import note
 from modelbox_server.service.context import Caller, Clock
+from modelbox_server.service.guarded import Records
 from modelbox_server.service.objects import resolve
 from modelbox_server.service.once import once
 from modelbox_server.service.paging import page_of
-from modelbox_server.storage.interfaces import Condition, MetadataStore, Order
+from modelbox_server.storage.interfaces import Condition, Order
 
 __all__ = ["EventsService"]
 
@@ -22,8 +23,8 @@ __all__ = ["EventsService"]
 class EventsService:
     """Log and list events of objects."""
 
-    def __init__(self, metadata: MetadataStore, clock: Clock) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records, clock: Clock) -> None:
+        self._records = records
         self._clock = clock
 
     def log(self, caller: Caller, object_id: str, request: EventCreate) -> EventRecord:
@@ -51,7 +52,7 @@ class EventsService:
             event_id = checked_id(request.id, "event id", field="id")
         else:
             event_id = salted_id("event", object_id, name, source, str(to_us(wall_time)), content.decode())
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             parent = resolve(tx, object_id)
             once(tx, caller, at)
             found = tx.get(EventRecord, event_id)
@@ -70,10 +71,9 @@ class EventsService:
 
     def list(self, caller: Caller, object_id: str, query: EventsQuery) -> Page[EventRecord]:
         """Return the events of an object by their wall clock, oldest first; `since` leaves out those before it."""
-        del caller
         where = [Condition("parent_id", "eq", object_id)]
         if query.since is not None:
             where.append(Condition("wall_time", "ge", checked_moment(query.since, field="since")))
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             resolve(tx, object_id)
             return page_of(tx, EventRecord, where, order=Order("wall_time"), limit=query.limit, page_token=query.page_token)

@@ -7,24 +7,26 @@ from msgspec import UNSET
 
 from modelbox.entities.checks import checked_id, checked_label, checked_metadata, checked_moment
 from modelbox.entities.ids import experiment_id, salted_id
-from modelbox.entities.names import checked_name, checked_namespace
+from modelbox.entities.names import checked_name
 from modelbox.entities.records import (
     ChangeKind,
     ExperimentRecord,
     ModelVersionRecord,
     ObjectRef,
     ObjectType,
+    Role,
     Status,
 )
 from modelbox.errors import Conflict, InvalidRequest, shortened
 from modelbox.wire.messages import Created, Deleted, ExperimentCreate, ExperimentsQuery, ExperimentUpdate, Page
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
+from modelbox_server.service.guarded import Records, trusted
 from modelbox_server.service.metadata import set_metadata
-from modelbox_server.service.objects import Objects, require
+from modelbox_server.service.objects import Objects, owner_of, require, require_deletable
 from modelbox_server.service.once import once
 from modelbox_server.service.search import ExperimentSearch
-from modelbox_server.storage.interfaces import Condition, MetadataStore, MetadataTransaction
+from modelbox_server.storage.interfaces import Condition, MetadataTransaction
 
 __all__ = ["ExperimentsService"]
 
@@ -34,8 +36,8 @@ _MAX_ANCESTORS = 1_000
 class ExperimentsService:
     """Create, find and change experiments, whatever stores them."""
 
-    def __init__(self, metadata: MetadataStore, objects: Objects, search: ExperimentSearch, clock: Clock) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records, objects: Objects, search: ExperimentSearch, clock: Clock) -> None:
+        self._records = records
         self._objects = objects
         self._search = search
         self._clock = clock
@@ -57,8 +59,8 @@ class ExperimentsService:
         wanted = ExperimentRecord(
             id="" if request.id is None else checked_id(request.id, "experiment id", field="id"),
             name=checked_name(request.name, "experiment name", field="name"),
-            namespace=checked_namespace(request.namespace),
-            owner=checked_label(request.owner, "owner", field="owner") or caller.name,
+            namespace=caller.namespace(request.namespace),
+            owner=owner_of(caller, request.owner),
             framework=checked_label(request.framework, "framework", field="framework"),
             external_id=checked_label(request.external_id, "external id", field="external_id"),
             group=checked_label(request.group, "group", field="group"),
@@ -68,7 +70,7 @@ class ExperimentsService:
             started_at=at if request.started_at is None else checked_moment(request.started_at, field="started_at"),
         )
         metadata = checked_metadata(request.metadata)
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             once(tx, caller, at)
             if wanted.id:
                 found = self._same_call(tx, wanted)
@@ -102,15 +104,13 @@ class ExperimentsService:
 
     def get(self, caller: Caller, object_id: str) -> ExperimentRecord:
         """Return one experiment."""
-        del caller
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             return require(tx, ExperimentRecord, "experiment", object_id)
 
     def list(self, caller: Caller, query: ExperimentsQuery) -> Page[ExperimentRecord]:
         """Return the experiments that a request asks for: newest first, or in the order of its query."""
-        del caller
-        with self._metadata.read() as tx:
-            return self._search.page(tx, query)
+        with self._records.read(caller) as tx:
+            return self._search.page(tx, caller.meant(query))
 
     def update(self, caller: Caller, object_id: str, request: ExperimentUpdate) -> ExperimentRecord:
         """Change the fields that are given.
@@ -118,10 +118,12 @@ class ExperimentsService:
         A status that ends the run sets `finished_at` unless the request does; going back to ``running`` clears it. Clocks jump: a run never
         ends before it began.
         """
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             old = require(tx, ExperimentRecord, "experiment", object_id)
             at = self._clock()
             once(tx, caller, at)
+            if request.owner is not UNSET and request.owner != old.owner:
+                caller.access.require(Role.ADMIN, old.namespace, "give something to another owner")
             new = self._changed(tx, old, request, at)
             if new == old:
                 return old
@@ -154,10 +156,11 @@ class ExperimentsService:
 
         Experiments that name it as their parent, and model versions that it trained, stay and forget it.
         """
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             record = require(tx, ExperimentRecord, "experiment", object_id)
+            require_deletable(caller, record.namespace, record.owner)
             at = self._clock()
-            _forget(tx, caller, record, at)
+            _forget(trusted(tx), caller, record, at)
             erased = self._objects.erase(tx, caller, _ref(record), at)
         self._objects.sweep(erased)
         return Deleted(deleted=erased.count)

@@ -7,8 +7,9 @@ from modelbox.entities.own_keys import LONG_METADATA
 from modelbox.entities.records import Json
 from modelbox.wire.messages import ExperimentFrame, ExperimentsQuery, MetadataColumns
 from modelbox_server.service.context import Caller
+from modelbox_server.service.guarded import Records
 from modelbox_server.service.search import ExperimentSearch
-from modelbox_server.storage.interfaces import MetadataStore, MetricsStore
+from modelbox_server.storage.interfaces import MetricsStore
 
 __all__ = ["FramesService"]
 
@@ -16,8 +17,8 @@ __all__ = ["FramesService"]
 class FramesService:
     """Put experiments, metadata and metric summaries side by side."""
 
-    def __init__(self, metadata: MetadataStore, metrics: MetricsStore, search: ExperimentSearch) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records, metrics: MetricsStore, search: ExperimentSearch) -> None:
+        self._records = records
         self._metrics = metrics
         self._search = search
 
@@ -26,9 +27,8 @@ class FramesService:
 
         Long metadata (:data:`~modelbox.entities.own_keys.LONG_METADATA`) comes along only with `long`.
         """
-        del caller
-        with self._metadata.read() as tx:
-            page, shown = self._search.page_and_columns(tx, query)
+        with self._records.read(caller) as tx:
+            page, shown = self._search.page_and_columns(tx, caller.meant(query))
             ids = [record.id for record in page.items] if not shown else []
             documents = tx.documents(ids, without=() if long else LONG_METADATA)
         return ExperimentFrame(

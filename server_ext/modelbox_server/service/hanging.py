@@ -6,8 +6,9 @@ from modelbox.entities.records import ArtifactRecord, CheckpointRecord, EventRec
 from modelbox.errors import InvalidRequest
 from modelbox.wire.messages import OfObjectsQuery, Page
 from modelbox_server.service.context import Caller
+from modelbox_server.service.guarded import Records
 from modelbox_server.service.paging import page_of
-from modelbox_server.storage.interfaces import Condition, MetadataStore
+from modelbox_server.storage.interfaces import Condition
 
 __all__ = ["HangingService"]
 
@@ -25,8 +26,8 @@ _MAX_OBJECTS: Final = 1_000
 class HangingService:
     """List records of one kind by what they hang on."""
 
-    def __init__(self, metadata: MetadataStore) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records) -> None:
+        self._records = records
 
     def find(self, caller: Caller, kind: type[R], query: OfObjectsQuery) -> Page[R]:
         """Return one page of the records that hang on the objects of the query, or on any; by id, as that order takes no sorting.
@@ -38,7 +39,6 @@ class HangingService:
         InvalidRequest
             It names more than 1,000 objects.
         """
-        del caller
         where: list[Condition] = []
         if query.objects is not None:
             ids = sorted({object_id.strip() for object_id in query.objects.split(",") if object_id.strip()})
@@ -47,5 +47,5 @@ class HangingService:
                     f"objects names {len(ids)} objects: ask for at most {_MAX_OBJECTS} at a time.", field="objects", limit=str(_MAX_OBJECTS)
                 )
             where.append(Condition(_OWNERS[kind], "in", ids))
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             return page_of(tx, kind, where, order=None, limit=query.limit, page_token=query.page_token)

@@ -10,9 +10,10 @@ from modelbox.errors import TooLarge
 from modelbox.wire.messages import Deleted, MetadataDelete, MetadataDocument
 from modelbox_server.service.changes import note
 from modelbox_server.service.context import Caller, Clock
+from modelbox_server.service.guarded import Records
 from modelbox_server.service.objects import resolve
 from modelbox_server.service.once import once
-from modelbox_server.storage.interfaces import Condition, MetadataStore, MetadataTransaction
+from modelbox_server.storage.interfaces import Condition, MetadataTransaction
 
 __all__ = ["MetadataService", "set_metadata"]
 
@@ -55,21 +56,20 @@ def _document(tx: MetadataTransaction, object_id: str) -> dict[str, Json]:
 class MetadataService:
     """Read and change the metadata of objects."""
 
-    def __init__(self, metadata: MetadataStore, clock: Clock) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records, clock: Clock) -> None:
+        self._records = records
         self._clock = clock
 
     def get(self, caller: Caller, object_id: str) -> MetadataDocument:
         """Return all metadata of an object."""
-        del caller
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             resolve(tx, object_id)
             return MetadataDocument(metadata=_document(tx, object_id))
 
     def update(self, caller: Caller, object_id: str, request: MetadataDocument) -> MetadataDocument:
         """Set keys and return all metadata that the object has now; all keys are set or none."""
         checked = checked_metadata(request.metadata)
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             subject = resolve(tx, object_id)
             at = self._clock()
             once(tx, caller, at)
@@ -78,7 +78,7 @@ class MetadataService:
     def delete(self, caller: Caller, object_id: str, request: MetadataDelete) -> Deleted:
         """Delete one key; deleting what is not there deletes 0."""
         key = checked_key(request.key, "metadata key", field="key")
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             subject = resolve(tx, object_id)
             once(tx, caller, self._clock())
             entry = tx.get(MetadataEntry, object_id, key)

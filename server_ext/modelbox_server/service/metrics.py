@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from modelbox.entities.checks import checked_count
 from modelbox.entities.names import checked_key, checked_name
+from modelbox.entities.records import Role
 from modelbox.entities.series import SeriesBlock, ValueKind
 from modelbox.errors import InvalidQuery, InvalidRequest, NotFound, TooLarge, shortened
 from modelbox.wire.messages import AppendResult, MetricsQuery, SeriesSummaries, SummariesQuery
 from modelbox_server.service.context import Caller
-from modelbox_server.service.objects import missing_among
-from modelbox_server.storage.interfaces import BatchKey, MetadataStore, MetricsStore
+from modelbox_server.service.guarded import Records
+from modelbox_server.service.objects import missing_among, namespaces_of
+from modelbox_server.storage.interfaces import BatchKey, MetricsStore
 
 __all__ = ["MAX_BATCH_POINTS", "MAX_OBJECTS", "MetricsService", "thinned"]
 
@@ -31,8 +33,8 @@ _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 class MetricsService:
     """Append and read points."""
 
-    def __init__(self, metadata: MetadataStore, metrics: MetricsStore) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records, metrics: MetricsStore) -> None:
+        self._records = records
         self._metrics = metrics
 
     def append(self, caller: Caller, blocks: Sequence[SeriesBlock], batch: BatchKey | None = None) -> AppendResult:
@@ -49,7 +51,6 @@ class MetricsService:
         BatchConflict
             The batch number was used before with other content.
         """
-        del caller
         if batch is not None:
             checked_name(batch.client, "client", field="client")
             if not 0 <= batch.number <= _INT64_MAX:
@@ -64,7 +65,7 @@ class MetricsService:
                 field="series",
                 limit=f"{MAX_BATCH_POINTS} points",
             )
-        self._require({block.object_id: None for block in checked})
+        self._require(caller, {block.object_id: None for block in checked}, Role.WRITER)
         outcome = self._metrics.append(checked, batch)
         return AppendResult(points=outcome.points, duplicate=outcome.duplicate)
 
@@ -78,7 +79,6 @@ class MetricsService:
         NotFound
             One of the objects does not exist.
         """
-        del caller
         checked_count(query.objects, MAX_OBJECTS, "objects", field="objects")
         if query.max_points is not None and query.max_points < 4:
             raise InvalidQuery(f"max_points is {query.max_points}: a curve needs at least 4 points.", field="max_points")
@@ -90,24 +90,26 @@ class MetricsService:
         if not objects or keys == []:
             return []
         steps = _checked_steps(query)
-        self._require(dict.fromkeys(objects))
+        self._require(caller, dict.fromkeys(objects))
         blocks = self._metrics.read(objects, keys, skip=skip or None, steps=steps)
         return blocks if query.max_points is None else [thinned(block, query.max_points) for block in blocks]
 
     def summaries(self, caller: Caller, query: SummariesQuery) -> SeriesSummaries:
         """Return count, bounds and last value of every series of the objects."""
-        del caller
         checked_count(query.objects, MAX_OBJECTS, "objects", field="objects")
         objects = list(dict.fromkeys(query.objects))
         if not objects:
             return SeriesSummaries(series=[])
-        self._require(dict.fromkeys(objects))
+        self._require(caller, dict.fromkeys(objects))
         return SeriesSummaries(series=self._metrics.summaries(objects))
 
-    def _require(self, object_ids: dict[str, None]) -> None:
+    def _require(self, caller: Caller, object_ids: dict[str, None], role: Role = Role.READER) -> None:
         # One query per batch, and never an answer remembered from before: another process may have deleted the object.
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             missing = missing_among(tx, object_ids)
+            if missing is None and not caller.access.is_everything:
+                for namespace in namespaces_of(tx, object_ids):
+                    caller.access.require(role, namespace, "log")
         if missing is not None:
             raise NotFound(f"There is no object {shortened(missing, 60)}: it was never created, or it was deleted.", field="object_id")
 

@@ -5,15 +5,16 @@ from msgspec import UNSET
 
 from modelbox.entities.checks import checked_label, checked_metadata, checked_prose
 from modelbox.entities.ids import model_id, salted_id
-from modelbox.entities.names import checked_name, checked_namespace
+from modelbox.entities.names import checked_name
 from modelbox.entities.records import ChangeKind, ModelRecord, ObjectRef, ObjectType
 from modelbox.wire.messages import Created, Deleted, ModelCreate, ModelsQuery, ModelUpdate, Page
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
+from modelbox_server.service.guarded import Records
 from modelbox_server.service.metadata import set_metadata
-from modelbox_server.service.objects import Objects, require
+from modelbox_server.service.objects import Objects, owner_of, require, require_deletable
 from modelbox_server.service.paging import page_of
-from modelbox_server.storage.interfaces import Condition, MetadataStore, Order
+from modelbox_server.storage.interfaces import Condition, Order
 
 __all__ = ["ModelsService"]
 
@@ -21,8 +22,8 @@ __all__ = ["ModelsService"]
 class ModelsService:
     """Create, find, change and delete models."""
 
-    def __init__(self, metadata: MetadataStore, objects: Objects, clock: Clock) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records, objects: Objects, clock: Clock) -> None:
+        self._records = records
         self._objects = objects
         self._clock = clock
 
@@ -32,15 +33,15 @@ class ModelsService:
         wanted = ModelRecord(
             id="",
             name=checked_name(request.name, "model name", field="name"),
-            namespace=checked_namespace(request.namespace),
-            owner=checked_label(request.owner, "owner", field="owner") or caller.name,
+            namespace=caller.namespace(request.namespace),
+            owner=owner_of(caller, request.owner),
             task=checked_label(request.task, "task", field="task"),
             description=checked_prose(request.description, "description", field="description"),
             created_at=at,
             updated_at=at,
         )
         metadata = checked_metadata(request.metadata)
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             same = [Condition("name", "eq", wanted.name), Condition("namespace", "eq", wanted.namespace)]
             for found in tx.select(ModelRecord, same, limit=1):
                 set_metadata(tx, caller, _ref(found), metadata, at)
@@ -57,25 +58,23 @@ class ModelsService:
 
     def get(self, caller: Caller, object_id: str) -> ModelRecord:
         """Return one model."""
-        del caller
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             return require(tx, ModelRecord, "model", object_id)
 
     def list(self, caller: Caller, query: ModelsQuery) -> Page[ModelRecord]:
         """Return models, newest first; `namespace` includes everything below it."""
-        del caller
         where: list[Condition] = []
         if query.namespace is not None:
-            where.append(Condition("namespace", "under", checked_namespace(query.namespace)))
+            where.append(Condition("namespace", "under", caller.namespace(query.namespace)))
         if query.name is not None:
             where.append(Condition("name", "eq", checked_name(query.name, "model name", field="name")))
         newest = Order("created_at", descending=True)
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             return page_of(tx, ModelRecord, where, order=newest, limit=query.limit, page_token=query.page_token)
 
     def update(self, caller: Caller, object_id: str, request: ModelUpdate) -> ModelRecord:
         """Change the fields that are given."""
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             old = require(tx, ModelRecord, "model", object_id)
             new = msgspec.structs.replace(
                 old,
@@ -97,8 +96,9 @@ class ModelsService:
 
     def delete(self, caller: Caller, object_id: str) -> Deleted:
         """Delete a model with its versions and everything that hangs on them."""
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             record = require(tx, ModelRecord, "model", object_id)
+            require_deletable(caller, record.namespace, record.owner)
             erased = self._objects.erase(tx, caller, _ref(record), self._clock())
         self._objects.sweep(erased)
         return Deleted(deleted=erased.count)

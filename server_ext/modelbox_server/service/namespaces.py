@@ -3,8 +3,8 @@
 from modelbox.entities.records import NamespaceRecord
 from modelbox.wire.messages import Page, PageQuery
 from modelbox_server.service.context import Caller
+from modelbox_server.service.guarded import Records
 from modelbox_server.service.paging import page_of
-from modelbox_server.storage.interfaces import MetadataStore
 
 __all__ = ["NamespacesService"]
 
@@ -12,11 +12,10 @@ __all__ = ["NamespacesService"]
 class NamespacesService:
     """Tell which namespaces there are."""
 
-    def __init__(self, metadata: MetadataStore) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records) -> None:
+        self._records = records
 
     def list(self, caller: Caller, query: PageQuery) -> Page[NamespaceRecord]:
         """Return namespaces in the order of their names."""
-        del caller
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             return page_of(tx, NamespaceRecord, [], order=None, limit=query.limit, page_token=query.page_token)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from modelbox.entities.checks import checked_label
 from modelbox.entities.ids import is_id
 from modelbox.entities.records import (
     ActionInstanceRecord,
@@ -28,14 +29,27 @@ from modelbox.entities.records import (
     ObjectRef,
     ObjectType,
     Record,
+    Role,
 )
 from modelbox.errors import BlobMissing, ModelBoxError, NotFound, StorageUnavailable, shortened
 from modelbox_server.service.changes import fields_of, note
 from modelbox_server.service.context import Caller
 from modelbox_server.service.garbage import GarbageCollector, in_parts
+from modelbox_server.service.guarded import trusted
 from modelbox_server.storage.interfaces import BlobStore, Condition, MetadataStore, MetadataTransaction, MetricsStore
 
-__all__ = ["Erased", "Objects", "artifact_ref", "in_parts", "missing_among", "require", "resolve"]
+__all__ = [
+    "Erased",
+    "Objects",
+    "artifact_ref",
+    "in_parts",
+    "missing_among",
+    "namespaces_of",
+    "owner_of",
+    "require",
+    "require_deletable",
+    "resolve",
+]
 
 R = TypeVar("R", bound=Record)
 
@@ -86,6 +100,29 @@ def missing_among(tx: MetadataTransaction, object_ids: Collection[str]) -> str |
     return next((object_id for object_id in object_ids if object_id not in known), None)
 
 
+def require_deletable(caller: Caller, namespace: str, owner: str = "") -> None:
+    """Return if `caller` may delete an object: its owner may where they may write, and an admin of its namespace.
+
+    Raises
+    ------
+    PermissionDenied
+        They may not.
+    """
+    role = Role.WRITER if owner and owner == caller.name else Role.ADMIN
+    caller.access.require(role, namespace, "delete what others made")
+
+
+def owner_of(caller: Caller, wanted: str) -> str:
+    """Return the owner of what `caller` makes: whoever they say, where nothing is denied to them, and themselves otherwise."""
+    owner = checked_label(wanted, "owner", field="owner")
+    return owner if owner and caller.access.is_everything else caller.name
+
+
+def namespaces_of(tx: MetadataTransaction, object_ids: Collection[str]) -> set[str]:
+    """Return the namespaces that objects lie in."""
+    return {ref.namespace for part in in_parts(object_ids) for ref in tx.select(ObjectRef, [Condition("id", "in", part)])}
+
+
 def artifact_ref(artifact: ArtifactRecord, type_: ObjectType) -> ObjectRef:
     """Return the subject of a change event about an artifact; `type_` is that of its parent."""
     return ObjectRef(id=artifact.id, type=type_, namespace=artifact.namespace, parent_id=artifact.parent_id)
@@ -119,14 +156,19 @@ class Objects:
         Derived ids come back: an experiment that was deleted can be created again under the same id. Points that the deleted one left
         behind must not become points of the new one.
         """
-        if tx.get(NamespaceRecord, ref.namespace) is None:
-            tx.insert(NamespaceRecord(name=ref.namespace, created_at=at))
-        if tx.select(ChangeEvent, [Condition("object_id", "eq", ref.id), Condition("kind", "eq", ChangeKind.DESTROYED)], limit=1):
-            self._metrics.delete([ref.id])
         tx.insert(ref)
+        known = trusted(tx)
+        if known.get(NamespaceRecord, ref.namespace) is None:
+            known.insert(NamespaceRecord(name=ref.namespace, created_at=at))
+        if known.select(ChangeEvent, [Condition("object_id", "eq", ref.id), Condition("kind", "eq", ChangeKind.DESTROYED)], limit=1):
+            self._metrics.delete([ref.id])
 
     def erase(self, tx: MetadataTransaction, caller: Caller, ref: ObjectRef, at: datetime) -> Erased:
-        """Delete the records of an object and of everything that hangs on it; call :meth:`sweep` after the commit."""
+        """Delete the records of an object and of everything that hangs on it; call :meth:`sweep` after the commit.
+
+        Whether `caller` may is not asked here: see :func:`require_deletable`.
+        """
+        tx = trusted(tx)
         members = [ref, *tx.select(ObjectRef, [Condition("parent_id", "eq", ref.id)])]
         contents: set[str] = set()
         count = len(members)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from modelbox.entities.records import Json
-from modelbox.errors import InvalidQuery, ModelBoxError, RateLimited, StorageUnavailable, TooLarge, nearest, shortened
+from modelbox.errors import InvalidQuery, ModelBoxError, PermissionDenied, RateLimited, StorageUnavailable, TooLarge, nearest, shortened
 from modelbox.wire.messages import SqlColumn, SqlRequest, SqlResult
 from modelbox.wire.views import VIEWS
 from modelbox_server.service.context import Caller
@@ -66,6 +66,8 @@ class SqlService:
 
         Raises
         ------
+        PermissionDenied
+            Something is denied to the caller.
         InvalidQuery
             It is no SQL, does more than read the views, or takes too long.
         TooLarge
@@ -73,7 +75,8 @@ class SqlService:
         RateLimited
             Others are running.
         """
-        del caller
+        if not caller.access.is_everything:
+            raise PermissionDenied("SQL reads across all namespaces, which you may not: use a query, or ask the operator of the server.")
         statement, parameters = _checked(request)
         if not self._places.acquire(blocking=False):
             raise RateLimited(f"{_AT_ONCE} SQL statements are running already: try again when one has ended.", retry_after_s=1)

@@ -14,10 +14,11 @@ from modelbox.errors import TagTaken, shortened
 from modelbox.wire.messages import Created, Deleted, ModelVersionCreate, ModelVersionUpdate, Page, PageQuery
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
+from modelbox_server.service.guarded import Records
 from modelbox_server.service.metadata import set_metadata
-from modelbox_server.service.objects import Objects, require
+from modelbox_server.service.objects import Objects, require, require_deletable
 from modelbox_server.service.paging import page_of
-from modelbox_server.storage.interfaces import Condition, MetadataStore, MetadataTransaction, Order
+from modelbox_server.storage.interfaces import Condition, MetadataTransaction, Order
 
 __all__ = ["VersionsService"]
 
@@ -25,8 +26,8 @@ __all__ = ["VersionsService"]
 class VersionsService:
     """Create, find, change and delete versions of models."""
 
-    def __init__(self, metadata: MetadataStore, objects: Objects, clock: Clock) -> None:
-        self._metadata = metadata
+    def __init__(self, records: Records, objects: Objects, clock: Clock) -> None:
+        self._records = records
         self._objects = objects
         self._clock = clock
 
@@ -46,7 +47,7 @@ class VersionsService:
         framework = checked_label(request.framework, "framework", field="framework")
         tags = checked_tags(request.tags)
         metadata = checked_metadata(request.metadata)
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             parent = require(tx, ModelRecord, "model", model)
             at = self._clock()
             same = [Condition("model_id", "eq", parent.id), Condition("version", "eq", version), Condition("name", "eq", name)]
@@ -81,15 +82,13 @@ class VersionsService:
 
     def get(self, caller: Caller, object_id: str) -> ModelVersionRecord:
         """Return one version."""
-        del caller
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             return require(tx, ModelVersionRecord, "model version", object_id)
 
     def list(self, caller: Caller, model: str, query: PageQuery) -> Page[ModelVersionRecord]:
         """Return the versions of a model, newest first."""
-        del caller
         newest = Order("created_at", descending=True)
-        with self._metadata.read() as tx:
+        with self._records.read(caller) as tx:
             require(tx, ModelRecord, "model", model)
             where = [Condition("model_id", "eq", model)]
             return page_of(tx, ModelVersionRecord, where, order=newest, limit=query.limit, page_token=query.page_token)
@@ -102,7 +101,7 @@ class VersionsService:
         TagTaken
             Another version of the model holds one of the tags, and `move_tags` is false.
         """
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             old = require(tx, ModelVersionRecord, "model version", object_id)
             if request.experiment_id is not UNSET and request.experiment_id is not None:
                 require(tx, ExperimentRecord, "experiment", request.experiment_id)
@@ -133,8 +132,10 @@ class VersionsService:
 
     def delete(self, caller: Caller, object_id: str) -> Deleted:
         """Delete a version with its metadata, points, events and artifacts."""
-        with self._metadata.write() as tx:
+        with self._records.write(caller) as tx:
             record = require(tx, ModelVersionRecord, "model version", object_id)
+            model = tx.get(ModelRecord, record.model_id)
+            require_deletable(caller, record.namespace, model.owner if model else "")
             erased = self._objects.erase(tx, caller, _ref(record), self._clock())
         self._objects.sweep(erased)
         return Deleted(deleted=erased.count)

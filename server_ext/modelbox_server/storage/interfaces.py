@@ -35,9 +35,9 @@ __all__ = [
 
 R = TypeVar("R", bound="Record")
 
-Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "prefix", "under"]
+Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "prefix", "under", "within"]
 """How a :class:`Condition` compares. ``in`` takes a sequence; ``prefix`` text that the field begins with; ``under`` a namespace path:
-that path itself or anything below it."""
+that path itself or anything below it; ``within`` a sequence of such paths, of which one has to hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,14 @@ from modelbox.entities.records import (
     DoneOperation,
     EventRecord,
     ExperimentRecord,
+    GrantRecord,
     MetadataEntry,
     ModelRecord,
     ModelVersionRecord,
     NamespaceRecord,
     ObjectRef,
     Record,
+    TokenRecord,
 )
 from modelbox.errors import InvalidQuery
 
@@ -280,6 +282,32 @@ _TABLES = (
             _json("payload"),
         ),
         indexes=(Index(("object_id", "seq")), Index(("namespace", "seq"))),
+    ),
+    Table(
+        "grants",
+        GrantRecord,
+        (_id("id"), _name("namespace"), _name("principal"), _id("role"), _label("granted_by"), _time("created_at")),
+        indexes=(Index(("principal",)), Index(("namespace",))),
+    ),
+    Table(
+        "tokens",
+        TokenRecord,
+        (
+            _id("id"),
+            _id("digest"),
+            _label("name"),
+            _name("user"),
+            _json("groups"),
+            _id("role"),
+            _json("namespaces"),
+            _label("created_by"),
+            _time("created_at"),
+            _time("expires_at", nullable=True),
+            _time("revoked_at", nullable=True),
+            _time("last_used_at", nullable=True),
+        ),
+        uniques=(Unique(("digest",)),),
+        indexes=(Index(("user",)),),
     ),
     Table("operations", DoneOperation, (_id("key"), _time("at")), clustered=True),
     Table(

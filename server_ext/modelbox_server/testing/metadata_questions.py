@@ -138,6 +138,13 @@ class MetadataQuestions:
             "équipe", "équipe/", "équipe/vision", "équipe/vision/a%", "équipe/visionär",
         }  # fmt: skip
 
+    def test_within_is_under_one_of_several_namespaces(self, store: MetadataStore) -> None:
+        _put_namespaces(store, ["a", "a/b", "ab", "b", "b/c", "~é", "~é/x", "~é-2"])
+        assert _names(store, [Condition("name", "within", ["a", "~é"])]) == ["a", "a/b", "~é", "~é/x"]
+        assert _names(store, [Condition("name", "within", ["b/c"])]) == ["b/c"]
+        assert _names(store, [Condition("name", "within", [])]) == []
+        assert _names(store, [Condition("name", "within", [f"p{n}" for n in range(300)] + ["ab"]), Condition("name", "ne", "a")]) == ["ab"]
+
     def test_in_takes_none_one_and_very_many_values(self, store: MetadataStore) -> None:
         """Databases bound the parameters of a statement; callers need not know."""
         wanted = [f"name {number} '\"\\" for number in range(100)]

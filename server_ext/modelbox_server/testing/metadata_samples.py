@@ -19,6 +19,7 @@ from modelbox.entities.records import (
     EventRecord,
     ExperimentRecord,
     FileType,
+    GrantRecord,
     Json,
     MetadataEntry,
     ModelRecord,
@@ -27,7 +28,9 @@ from modelbox.entities.records import (
     ObjectRef,
     ObjectType,
     Record,
+    Role,
     Status,
+    TokenRecord,
 )
 from modelbox_server.testing.samples import METRIC, NAMESPACE
 
@@ -119,6 +122,18 @@ def one_of_each() -> list[Record]:
             cause={"Name": "é"},
             created_at=DAY,
             updated_at=DAY,
+        ),
+        GrantRecord(id=random_id(), namespace="", principal="group:équipe", role=Role.WRITER, granted_by="alice", created_at=DAY),
+        TokenRecord(
+            id=random_id(),
+            digest=random_id(),
+            name="ci",
+            user="alice",
+            groups=("a", "b"),
+            role="reader",
+            namespaces=("x/y",),
+            created_at=DAY,
+            expires_at=DAY,
         ),
         AgentRecord(id=random_id(), name="bench", host_name="höst", ip_addr="::1", arch="arm64", created_at=DAY, seen_at=DAY),
         model(),

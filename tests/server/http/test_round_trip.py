@@ -4,6 +4,7 @@ import hashlib
 import math
 import uuid
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from modelbox.entities.ids import random_id
 from modelbox.wire.json import decode
@@ -140,6 +141,16 @@ def test_every_object_is_created_read_listed_changed_and_deleted(client: ApiClie
     assert call("delete_experiment", experiment_id=experiment).json["deleted"] >= 1
     gone = client.api("GET", f"/experiments/{experiment}")
     assert (gone.status, gone.json["code"]) == (404, "not_found")
+
+    assert call("access").json["roles"] == {"/": "admin"}
+    assert call("grant", {"namespace": NAMESPACE, "principal": "user:eve", "role": "reader"}).json["granted_by"] == info["user"]
+    assert [item["principal"] for item in call("list_grants", query="?namespace=" + quote(NAMESPACE)).json["items"]] == ["user:eve"]
+    assert call("revoke", query=f"?principal=user:eve&namespace={quote(NAMESPACE)}").json == {"deleted": 1}
+    made = call("create_token", {"name": "ci", "role": "reader"}).json
+    assert made["token"].startswith("mbx_")
+    token = made["item"]["id"]
+    assert token in {item["id"] for item in call("list_tokens").json["items"]}
+    assert call("revoke_token", token_id=token).json == {"deleted": 1}
 
     assert call.called == {route.name for route in ROUTES}
 

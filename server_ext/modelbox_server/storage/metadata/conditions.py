@@ -18,7 +18,7 @@ __all__ = ["Clause", "Page", "above", "clauses", "page"]
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A condition on one column; `value` is as in rows, a tuple of such for ``in``."""
+    """A condition on one column; `value` is as in rows, a tuple of such for ``in`` and ``within``."""
 
     field: str
     operator: Operator
@@ -88,7 +88,7 @@ def _clause(codec: RowCodec[Record], condition: Condition) -> Clause:
             return Clause(field, operator, None)
         case "eq" | "ne" | "lt" | "le" | "gt" | "ge":
             return Clause(field, operator, codec.cell(field, value))
-        case "in" if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str | bytes):
+        case "in" | "within" if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str | bytes):
             return Clause(field, operator, tuple(dict.fromkeys(codec.cells(field, value))))
         case "prefix" | "under" if column.storage not in {Storage.INTEGER, Storage.SERIAL, Storage.TIME} and isinstance(value, str):
             return Clause(field, operator, codec.cell(field, value))

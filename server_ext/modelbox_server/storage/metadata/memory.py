@@ -311,6 +311,9 @@ def _test(clause: Clause) -> Callable[[Cell], bool]:
             return lambda cell: cell in members
         case "prefix", str():
             return lambda cell: isinstance(cell, str) and cell.startswith(wanted)
+        case "within", tuple():
+            tests = [_test(Clause(clause.field, "under", path)) for path in wanted]
+            return lambda cell: any(test(cell) for test in tests)
         case "under", str():
             below = f"{wanted}/"
             return lambda cell: cell == wanted or (isinstance(cell, str) and cell.startswith(below))

@@ -1,6 +1,6 @@
 """Questions to a metadata store as SQLAlchemy expressions; their values are bound parameters, so equal shapes compile once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ def condition(table: sa.Table, clause: Clause, is_in: IsIn) -> Test:
     """Return a clause as a condition of SQL."""
     column, value = table.c[clause.field], clause.value
     if isinstance(value, tuple):
-        return is_in(column, value)
+        return _within(column, value) if clause.operator == "within" else is_in(column, value)
     match clause.operator:
         case "eq":
             return column.is_(None) if value is None else column == value
@@ -41,7 +41,7 @@ def condition(table: sa.Table, clause: Clause, is_in: IsIn) -> Test:
         case "prefix":
             return _prefixed(column, str(value))
         case _:
-            return sa.or_(column == value, _prefixed(column, f"{value}/"))
+            return _within(column, (value,))
 
 
 def paged(statement: sa.Select[Any], table: sa.Table, page: Page) -> sa.Select[Any]:
@@ -54,6 +54,10 @@ def paged(statement: sa.Select[Any], table: sa.Table, page: Page) -> sa.Select[A
         # Engines disagree on where NULL sorts.
         ranked += [column.is_not(None), column] if column.nullable else [column]
     return statement.order_by(*(rank.desc() for rank in ranked) if page.descending else ranked)
+
+
+def _within(column: Column, paths: Iterable[Cell]) -> Test:
+    return sa.or_(sa.false(), *(test for path in paths for test in (column == path, _prefixed(column, f"{path}/"))))
 
 
 def _prefixed(column: Column, prefix: str) -> Test:

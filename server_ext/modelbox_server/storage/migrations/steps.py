@@ -22,4 +22,11 @@ def _step(number: int, name: str) -> Migration:
     return Migration(number, name, apply)
 
 
-METADATA_STEPS = (_step(1, "initial"), _step(2, "operations"), _step(3, "documents"), _step(4, "actions"), _step(5, "locks"))
+METADATA_STEPS = (
+    _step(1, "initial"),
+    _step(2, "operations"),
+    _step(3, "documents"),
+    _step(4, "actions"),
+    _step(5, "locks"),
+    _step(6, "access"),
+)
