@@ -73,7 +73,7 @@ class Digests:
                 f"{found.size_bytes} bytes arrived where {size_bytes} were declared, and nothing was stored: send them again.",
                 field="size_bytes",
             )
-        for name, declared, actual in (("sha256", sha256 or self._expected, found.sha256), ("md5", md5, found.md5)):
+        for name, declared, actual in (("sha256", self._expected if sha256 is None else sha256, found.sha256), ("md5", md5, found.md5)):
             if declared is not None and declared.lower() != actual:
                 raise ChecksumMismatch(
                     f"The {name} of what arrived is {actual}, not {declared[:128]!r} as declared, and nothing was stored: send it again.",
