@@ -63,7 +63,7 @@ class StorageSettings:
     metadata_storage
         ``integrated`` (SQLite), ``ephemeral`` (memory), ``postgres`` or ``mysql``.
     metrics_storage
-        ``integrated`` (SQLite) or ``inmemory``.
+        ``integrated`` (SQLite), ``inmemory``, ``timescaledb`` (PostgreSQL, with the extension or without) or ``mysql``.
     artifact_storage
         ``filesystem`` or ``s3``.
     metadata_file, metrics_file, artifact_folder

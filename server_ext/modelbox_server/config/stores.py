@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from modelbox.errors import ConfigError, StorageError
 from modelbox_server.storage.blobs.s3_settings import S3Settings
 from modelbox_server.storage.databases.settings import DatabaseSettings, Tls
+from modelbox_server.storage.metrics.timescale import Policies, TimescaleSettings
 from modelbox_server.wiring import StorageSettings, passing_services
 
 if TYPE_CHECKING:
@@ -104,9 +106,9 @@ def check_shared(config: ServerConfig) -> None:
 def database_settings(config: ServerConfig, role: Literal["metadata_storage", "metrics_storage"]) -> DatabaseSettings | None:
     """Return where the database of a role is; ``None`` when its storage uses none."""
     section = f"{role}_{config.text(role)}"
-    if section not in {"metadata_storage_postgres", "metadata_storage_mysql", "metrics_storage_timescaledb"}:
+    if section not in {"metadata_storage_postgres", "metadata_storage_mysql", "metrics_storage_timescaledb", "metrics_storage_mysql"}:
         return None
-    return DatabaseSettings(
+    settings = DatabaseSettings(
         host=config.text(f"{section}.host"),
         port=int(config.number(f"{section}.port")),
         username=config.text(f"{section}.username"),
@@ -121,6 +123,10 @@ def database_settings(config: ServerConfig, role: Literal["metadata_storage", "m
         ca_file=config.text(f"{section}.ca_file"),
         auto_migrate=config.is_on(f"{section}.auto_migrate"),
     )
+    if section != "metrics_storage_timescaledb":
+        return settings
+    days = (int(config.number(f"{section}.{name}")) for name in ("chunk_days", "compress_after_days", "retention_days"))
+    return TimescaleSettings(**asdict(settings), policies=Policies(*days))
 
 
 def _s3(config: ServerConfig) -> S3Settings | None:

@@ -103,19 +103,21 @@ SECTIONS = (
     Section("metadata_storage_mysql", "Metadata in MySQL or MariaDB.", ("metadata_storage", "mysql")),
     Section("metrics_storage_integrated", "Metrics in one SQLite file.", ("metrics_storage", "integrated")),
     Section("metrics_storage_timescaledb", "Metrics in TimescaleDB.", ("metrics_storage", "timescaledb")),
+    Section("metrics_storage_mysql", "Metrics in MySQL or MariaDB.", ("metrics_storage", "mysql")),
     Section("garbage", "What no artifact refers to any more."),
     Section("auth", "Who may call."),
 )
 """The tables of the file, in their order."""
 
 
-def _database(section: str, host: str, port: int, username: str, dbname: str) -> tuple[Setting, ...]:
-    """Return the settings that every database has, with what the configuration of 2022 says of them."""
+def _database(section: str, host: str | None, port: int, username: str | None, dbname: str | None) -> tuple[Setting, ...]:
+    """Return the settings that every database has, with what the configuration of 2022 says of them, if it does."""
+    is_old = host is not None
     return (
         Setting(section, "host", "text", "Name or address of the database server.", template=host, needed=True),
-        Setting(section, "port", "integer", "Its port.", default=port, template=port, least=1, most=65535),
+        Setting(section, "port", "integer", "Its port.", default=port, template=port if is_old else None, least=1, most=65535),
         Setting(section, "username", "text", "Who to connect as.", template=username, needed=True),
-        Setting(section, "password", "text", "The password of that user.", default="", template="foo", secret=True),
+        Setting(section, "password", "text", "The password of that user.", default="", template="foo" if is_old else None, secret=True),
         Setting(section, "dbname", "text", "The database to use.", template=dbname, needed=True),
         Setting(section, "pool_size", "integer", "Most connections that are open to it.", 10, least=1, most=1000),
         Setting(section, "pool_wait_s", "number", "Seconds that a call waits for one of them.", 10.0, least=0),
@@ -154,7 +156,7 @@ SETTINGS: tuple[Setting, ...] = (
         "Where the points of metrics are kept.",
         "inmemory",
         "inmemory",
-        choices=("inmemory", "integrated", "timescaledb"),
+        choices=("inmemory", "integrated", "timescaledb", "mysql"),
     ),
     Setting(
         "",
@@ -264,6 +266,26 @@ SETTINGS: tuple[Setting, ...] = (
     *_database("metadata_storage_mysql", "172.17.0.2", 3306, "root", "modelbox"),
     Setting("metrics_storage_integrated", "path", "text", "The file.", needed=True),
     *_database("metrics_storage_timescaledb", "172.17.0.4", 5432, "postgres", "modelbox_metrics"),
+    Setting("metrics_storage_timescaledb", "chunk_days", "integer", "Days of arriving points that one chunk holds.", 7, least=1, most=3650),
+    Setting(
+        "metrics_storage_timescaledb",
+        "compress_after_days",
+        "integer",
+        "Days after which TimescaleDB compresses points; 0 for never.",
+        7,
+        least=0,
+        most=36500,
+    ),
+    Setting(
+        "metrics_storage_timescaledb",
+        "retention_days",
+        "integer",
+        "Days after which TimescaleDB drops points, counted from their arrival; 0 for never.",
+        0,
+        least=0,
+        most=36500,
+    ),
+    *_database("metrics_storage_mysql", None, 3306, None, None),
     Setting(
         "garbage",
         "grace_s",

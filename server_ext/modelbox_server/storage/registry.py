@@ -63,6 +63,8 @@ BUILT_IN: Mapping[Role, Mapping[str, BuiltIn]] = MappingProxyType(
         "metrics": {
             "inmemory": BuiltIn("modelbox_server.storage.metrics.memory:MemoryMetricsStore"),
             "integrated": BuiltIn("modelbox_server.storage.metrics.sqlite:SqliteMetricsStore", "metrics.db"),
+            "timescaledb": BuiltIn("modelbox_server.storage.metrics.postgres:PostgresMetricsStore", configured=True),
+            "mysql": BuiltIn("modelbox_server.storage.metrics.mysql:MysqlMetricsStore", configured=True),
         },
         "artifacts": {
             "filesystem": BuiltIn("modelbox_server.storage.blobs.filesystem:FilesystemBlobStore", "blobs"),

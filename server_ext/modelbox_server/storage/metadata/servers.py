@@ -1,25 +1,18 @@
 """What the metadata stores of database servers have in common: they may be away, and other servers of ours use them at the same time."""
 
 import hashlib
-import logging
-import threading
-import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import cast
 
 import sqlalchemy as sa
-from sqlalchemy.pool import QueuePool
 
-from modelbox.errors import Collided, StorageUnavailable
+from modelbox.errors import Collided
+from modelbox_server.storage.databases.pools import pool_status
+from modelbox_server.storage.databases.readiness import Readiness
 from modelbox_server.storage.databases.settings import DatabaseSettings
 from modelbox_server.storage.metadata.dialect import SqlDialect
 from modelbox_server.storage.metadata.sql import SqlMetadataStore
 
 __all__ = ["ServerMetadataStore", "collided", "lock_numbers"]
-
-_log = logging.getLogger(__name__)
-
-_TRY_AGAIN_S = 1.0
 
 
 class ServerMetadataStore(SqlMetadataStore):
@@ -35,55 +28,23 @@ class ServerMetadataStore(SqlMetadataStore):
 
     def __init__(self, engine: sa.Engine, dialect: SqlDialect, settings: DatabaseSettings) -> None:
         self._settings = settings
-        self._ready = False
-        self._becoming_ready = threading.Lock()
-        self._refused: tuple[float, StorageUnavailable] | None = None
         super().__init__(engine, dialect, wait_s=settings.lock_wait_s)
 
     def pool_status(self) -> Mapping[str, int]:
         """Return how many connections there may be, are open, and are in use now; costs nothing."""
-        pool = cast(QueuePool, self._engine.pool)
-        in_use = pool.checkedout()
-        return {"size": self._settings.pool_size, "open": in_use + pool.checkedin(), "in_use": in_use}
+        return pool_status(self._engine)
 
     def _begin(self) -> None:
-        try:
-            self._become_ready()
-        except StorageUnavailable as error:
-            _log.warning("%s Until then calls that need it are refused.", error)
+        self._readiness = Readiness(self._settings, self.migrations)
+        self._readiness.begin()
 
     def _renew(self) -> None:
         super()._renew()
-        self._becoming_ready = threading.Lock()
+        self._readiness.renew()
 
     def _require_ready(self) -> None:
-        if self._ready or self._closed:
-            return
-        if not self._becoming_ready.acquire(timeout=self._settings.connect_timeout_s):
-            raise StorageUnavailable(f"The database {self._settings} is being looked for: try again.", retry_after_s=_TRY_AGAIN_S)
-        try:
-            if self._refused is not None and time.monotonic() - self._refused[0] < _TRY_AGAIN_S:
-                # Callers of the last second need not all wait for the same answer.
-                raise StorageUnavailable(self._refused[1].detail, retry_after_s=self._refused[1].retry_after_s)
-            self._become_ready()
-        finally:
-            self._becoming_ready.release()
-
-    def _become_ready(self) -> None:
-        """Bring the schema up to date, or make sure that it is."""
-        try:
-            pending = () if self._settings.auto_migrate else self.migrations.status().pending
-            if pending:
-                raise StorageUnavailable(
-                    f"The schema of the database {self._settings} lacks {', '.join(f'{step.number} {step.name!r}' for step in pending)}: "
-                    "run 'modelbox server migrate apply', or set auto_migrate = true.",
-                    retry_after_s=10,
-                )
-            self.migrations.apply()
-        except StorageUnavailable as error:
-            self._refused = (time.monotonic(), error)
-            raise
-        self._ready = True
+        if not self._closed:
+            self._readiness.require()
 
 
 def lock_numbers(object_ids: Collection[str]) -> Sequence[int]:

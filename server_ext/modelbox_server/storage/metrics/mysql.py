@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import struct
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pymysql
+from sqlalchemy.exc import DBAPIError
 
 from modelbox.entities.series import ValueKind
 from modelbox.errors import StorageError, StorageUnavailable, shortened
@@ -26,7 +27,6 @@ from modelbox_server.storage.metrics.server import KINDS, ServerMetricsStore, St
 from modelbox_server.storage.metrics.tails import FULL_POINTS, MAX_MERGED_BYTES, Tail, joining, opened_chunks, parts
 from modelbox_server.storage.metrics.totals import Totals
 from modelbox_server.storage.metrics.transactions import Collision, Engine, Transactions
-from modelbox_server.storage.migrations.runner import Migrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from modelbox_server.storage.metrics.tails import ChunkRow
     from modelbox_server.storage.metrics.transactions import Cursor
 
-__all__ = ["MysqlMetricsStore", "mysql_migrations"]
+__all__ = ["MysqlMetricsStore"]
 
 _BEGIN_READING = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 _MIGRATING_WAIT_S = 60
@@ -66,11 +66,16 @@ class MysqlMetricsStore(ServerMetricsStore):
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self._database = str(settings)
-        pool = mysql_engine(settings)
-        engine = Engine(pool, (pymysql.Error,), lambda error: mysql_error(error, settings), is_collision, _BEGIN_READING)
-        super().__init__(Transactions(engine))
-        with self._transactions.translated():
-            mysql_migrations(pool).apply()
+        engine = Engine(
+            mysql_engine(settings),
+            errors=(pymysql.Error,),
+            translated=lambda error: mysql_error(error, settings),
+            is_collision=is_collision,
+            begin_reading=_BEGIN_READING,
+            steps=MYSQL_STEPS,
+            migrating=_migrating,
+        )
+        super().__init__(Transactions(engine, settings))
 
     # --- the ledger of batches -----------------------------------------------------------------------------------------------------------
 
@@ -219,26 +224,19 @@ class MysqlMetricsStore(ServerMetricsStore):
         )
 
 
-def mysql_migrations(pool: sa.Engine) -> Migrations:
-    """Return the steps of the tables in a database."""
-
-    @contextmanager
-    def write() -> Iterator[sa.Connection]:
-        # MySQL ends a transaction with each change of the schema, but this lock stays with the connection. Its name is one for the server.
-        name = f"modelbox_metrics_{zlib.crc32((pool.url.database or '').encode()):08x}"
-        with pool.connect() as connection:
-            if connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name, _MIGRATING_WAIT_S)).scalar() != 1:
-                raise StorageUnavailable(
-                    "Another server has been changing the tables of metrics for a minute: try again.", retry_after_s=10
-                )
-            try:
-                yield connection
-                connection.commit()
-            finally:
-                connection.rollback()
-                connection.exec_driver_sql("SELECT RELEASE_LOCK(%s)", (name,))
-
-    return Migrations(MYSQL_STEPS, pool.connect, write, table="modelbox_metrics_migrations")
+@contextmanager
+def _migrating(connection: sa.Connection) -> Iterator[None]:
+    # MySQL ends a transaction with each change of the schema, but this lock stays with the connection. Its name is that of the database.
+    name = f"modelbox_metrics_{zlib.crc32((connection.engine.url.database or '').encode()):08x}"
+    if connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name, _MIGRATING_WAIT_S)).scalar() != 1:
+        raise StorageUnavailable("Another server has been making the tables of metrics for a minute: try again.", retry_after_s=10)
+    try:
+        yield
+    finally:
+        # What failed before is what matters, and the lock goes with the connection at the latest.
+        with suppress(DBAPIError):
+            connection.rollback()
+            connection.exec_driver_sql("SELECT RELEASE_LOCK(%s)", (name,))
 
 
 # --- rows of chunks ----------------------------------------------------------------------------------------------------------------------

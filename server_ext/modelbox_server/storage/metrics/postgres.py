@@ -22,9 +22,9 @@ from modelbox_server.storage.metrics.columns import Points
 from modelbox_server.storage.metrics.postgres_copy import RowStream, content_rows, number_rows, read_content_rows, read_number_rows
 from modelbox_server.storage.metrics.postgres_tables import POSTGRES_STEPS
 from modelbox_server.storage.metrics.server import KINDS, ServerMetricsStore, StoredSeries
+from modelbox_server.storage.metrics.timescale import Policies, TimescaleSettings, use_extension
 from modelbox_server.storage.metrics.totals import Totals
 from modelbox_server.storage.metrics.transactions import Collision, Engine, Transactions
-from modelbox_server.storage.migrations.runner import Migrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from modelbox_server.storage.metrics.server import Addition, WantedSeries
     from modelbox_server.storage.metrics.transactions import Cursor
 
-__all__ = ["PostgresMetricsStore", "postgres_migrations"]
+__all__ = ["PostgresMetricsStore"]
 
 _MIGRATING = 0x6D626D31  # of the lock that only one of the servers which start at once can have
 _BEGIN_READING = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
@@ -56,17 +56,30 @@ class PostgresMetricsStore(ServerMetricsStore):
     Parameters
     ----------
     settings
-        Where the database is. Its tables are made, or brought up to date.
+        Where the database is, and as :class:`~modelbox_server.storage.metrics.timescale.TimescaleSettings` what becomes of old points. Its
+        tables are made, or brought up to date.
     """
 
     name = "timescaledb"
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        pool = postgres_engine(settings)
-        engine = Engine(pool, (psycopg2.Error,), lambda error: postgres_error(error, settings), is_collision, _BEGIN_READING)
-        super().__init__(Transactions(engine))
-        with self._transactions.translated():
-            postgres_migrations(pool).apply()
+        self._policies = settings.policies if isinstance(settings, TimescaleSettings) else Policies()
+        self._may_change = settings.auto_migrate
+        self._has_chunks = False
+        engine = Engine(
+            postgres_engine(settings),
+            errors=(psycopg2.Error,),
+            translated=lambda error: postgres_error(error, settings),
+            is_collision=is_collision,
+            begin_reading=_BEGIN_READING,
+            steps=POSTGRES_STEPS,
+            migrating=_migrating,
+            prepare=self._prepare,
+        )
+        super().__init__(Transactions(engine, settings))
+
+    def _prepare(self, connection: sa.Connection) -> None:
+        self._has_chunks = use_extension(connection, self._policies, change=self._may_change)
 
     # --- the ledger of batches -----------------------------------------------------------------------------------------------------------
 
@@ -154,6 +167,8 @@ class PostgresMetricsStore(ServerMetricsStore):
 
     def _delete_series(self, cursor: Cursor, object_ids: Sequence[str], series_ids: Sequence[int]) -> None:
         ids = _integers(series_ids)
+        # TimescaleDB refuses to change much that is compressed, unless it is told to; others do not know the setting, and do not mind.
+        cursor.execute("SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0")
         for table, column in (("metric_points", "series_id"), ("metric_contents", "series_id"), ("metric_series", "id")):
             cursor.execute(f"DELETE FROM {table} WHERE {column} = ANY(%s::bigint[])", (ids,))
         cursor.execute("DELETE FROM metric_objects WHERE object_id = ANY(%s)", (list(object_ids),))
@@ -177,25 +192,41 @@ class PostgresMetricsStore(ServerMetricsStore):
         found: dict[int, Points] = {}
         for some in _readable_at_once(wanted):
             if some[0].series.key[2] is ValueKind.FLOAT:
-                copied = _copy_out(cursor, "metric_points", some, steps)
+                copied = self._copied(cursor, "metric_points", some, steps)
                 found |= {id_: points.ordered() for id_, points in _number_series(copied)}
             else:
                 kind_of = {one.series.id: one.series.key[2] for one in some}
-                copied = _copy_out(cursor, "metric_contents", some, steps)
+                copied = self._copied(cursor, "metric_contents", some, steps)
                 found |= {id_: points.ordered() for id_, points in _content_series(copied, kind_of)}
         return found
 
+    def _copied(self, cursor: Cursor, table: str, wanted: Sequence[WantedSeries], steps: tuple[int, int] | None) -> BytesIO:
+        """Return the rows of series in order of arrival."""
+        # COPY takes no values: all that stands in the statement are integers, and times that came from the database.
+        ids = ", ".join(str(int(one.series.id)) for one in wanted)
+        which = f"series_id IN ({ids})"
+        if wanted[0].seen:
+            which += f" AND number >= {int(wanted[0].seen)}"
+        if steps is not None:
+            which += f" AND step BETWEEN {int(steps[0])} AND {int(steps[1])}"
+        if self._has_chunks:
+            # So that no chunk is looked into that cannot have any of these points.
+            cursor.execute(f"SELECT min(began_at)::text, max(grew_at)::text FROM metric_series WHERE id IN ({ids})")
+            began_at, grew_at = cursor.fetchone() or (None, None)
+            which += f" AND arrived_at BETWEEN '{began_at}' AND '{grew_at}'"
+        copied = BytesIO()
+        cast("Any", cursor).copy_expert(
+            f"COPY (SELECT series_id, step, clock_us, value FROM {table} WHERE {which} ORDER BY series_id, number) "
+            "TO STDOUT (FORMAT binary)",
+            copied,
+        )
+        return copied
 
-def postgres_migrations(pool: sa.Engine) -> Migrations:
-    """Return the steps of the tables in a database."""
 
-    @contextmanager
-    def write() -> Iterator[sa.Connection]:
-        with pool.begin() as connection:
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
-            yield connection
-
-    return Migrations(POSTGRES_STEPS, pool.connect, write, table="modelbox_metrics_migrations")
+@contextmanager
+def _migrating(connection: sa.Connection) -> Iterator[None]:
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
+    yield
 
 
 # --- rows of points ----------------------------------------------------------------------------------------------------------------------
@@ -203,23 +234,6 @@ def postgres_migrations(pool: sa.Engine) -> Migrations:
 
 def _copy_in(cursor: Cursor, table: str, rows: Iterator[bytes]) -> None:
     cast("Any", cursor).copy_expert(f"COPY {table} (series_id, number, step, clock_us, value) FROM STDIN (FORMAT binary)", RowStream(rows))
-
-
-def _copy_out(cursor: Cursor, table: str, wanted: Sequence[WantedSeries], steps: tuple[int, int] | None) -> BytesIO:
-    """Return the rows of series in order of arrival."""
-    # COPY takes no values: all that stands in the statement are integers.
-    ids = ", ".join(str(int(one.series.id)) for one in wanted)
-    which = f"series_id IN ({ids})"
-    if wanted[0].seen:
-        which += f" AND number >= {int(wanted[0].seen)}"
-    if steps is not None:
-        which += f" AND step BETWEEN {int(steps[0])} AND {int(steps[1])}"
-    copied = BytesIO()
-    cast("Any", cursor).copy_expert(
-        f"COPY (SELECT series_id, step, clock_us, value FROM {table} WHERE {which} ORDER BY series_id, number) TO STDOUT (FORMAT binary)",
-        copied,
-    )
-    return copied
 
 
 def _readable_at_once(wanted: Sequence[WantedSeries]) -> Iterator[list[WantedSeries]]:

@@ -79,6 +79,8 @@ class ServerMetricsStore(ABC):
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
+        self.migrations = transactions.migrations
+        """The steps of its tables."""
 
     # --- the promises --------------------------------------------------------------------------------------------------------------------
 
@@ -140,6 +142,10 @@ class ServerMetricsStore(ABC):
         """Delete all series of these objects and return how many points they had."""
         ids = sorted(_storable(object_ids))
         return self._transactions.write(lambda cursor: self._delete(cursor, ids)) if ids else 0
+
+    def pool_status(self) -> Mapping[str, int]:
+        """Return how many connections there may be, are open, and are in use now; costs nothing."""
+        return self._transactions.pool_status()
 
     def check(self) -> None:
         """Return if a row can be written now, raise the reason otherwise."""

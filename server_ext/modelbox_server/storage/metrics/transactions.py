@@ -8,25 +8,34 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 
 from modelbox.errors import ModelBoxError, StorageUnavailable
+from modelbox_server.storage.databases.pools import pool_status
+from modelbox_server.storage.databases.readiness import Readiness
 from modelbox_server.storage.forks import ForkGuard
+from modelbox_server.storage.migrations.runner import Migrations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import sqlalchemy as sa
+
+    from modelbox_server.storage.databases.settings import DatabaseSettings
+    from modelbox_server.storage.migrations.runner import Migration
 
 __all__ = ["Collision", "Cursor", "Engine", "Transactions"]
 
 R = TypeVar("R")
 
+_MIGRATIONS = "modelbox_metrics_migrations"
 _TRIES = 12
 _LONGEST_PAUSE_S = 0.5
 
@@ -80,6 +89,12 @@ class Engine:
         Tells whether transactions that ran at once got into each other's way.
     begin_reading
         Statements that open one consistent view which changes nothing.
+    steps
+        What makes the tables.
+    migrating
+        Keeps every other server from running a step meanwhile.
+    prepare
+        What else is to be done at the start, also alone.
     """
 
     pool: sa.Engine
@@ -87,19 +102,47 @@ class Engine:
     translated: Callable[[BaseException | None], ModelBoxError]
     is_collision: Callable[[BaseException | None], bool]
     begin_reading: tuple[str, ...]
+    steps: Sequence[Migration]
+    migrating: Callable[[sa.Connection], AbstractContextManager[None]]
+    prepare: Callable[[sa.Connection], None] | None = None
+
+
+def _together(_connection: sa.Connection) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 class Transactions:
-    """Opens transactions of one database."""
+    """Opens transactions of one database, which may be away now and then.
 
-    def __init__(self, engine: Engine) -> None:
+    Parameters
+    ----------
+    engine
+        How to reach it.
+    settings
+        Where it is.
+
+    Raises
+    ------
+    SchemaTooNew, StorageError
+        The database is not one for this program.
+    """
+
+    def __init__(self, engine: Engine, settings: DatabaseSettings) -> None:
         self._engine = engine
-        self._guard = ForkGuard(engine.pool.dispose, lambda: engine.pool.dispose(close=False))
+        self.migrations = Migrations(engine.steps, self._schema, partial(self._schema, engine.migrating), table=_MIGRATIONS)
+        self._readiness = Readiness(settings, self.migrations, self._prepare)
+        self._guard = ForkGuard(engine.pool.dispose, self._renew)
+        try:
+            self._readiness.begin()
+        except BaseException:
+            engine.pool.dispose()
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Cursor]:
         """Open a transaction that sees everything committed before, and nothing that is committed while it runs."""
-        with self._guard.use(), self.translated(), self._cursor() as (cursor, _):
+        self._readiness.require()
+        with self._guard.use(), self._translated(), self._cursor() as (cursor, _):
             for statement in self._engine.begin_reading:
                 cursor.execute(statement)
             yield cursor
@@ -109,6 +152,7 @@ class Transactions:
 
         It may be run several times, each time on what the others left, where transactions that ran at once got into each other's way.
         """
+        self._readiness.require()
         with self._guard.use():
             for attempt in range(_TRIES):
                 try:
@@ -127,8 +171,7 @@ class Transactions:
         raise StorageUnavailable("Other writers changed the same series again and again: try again.", retry_after_s=1.0)
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Raise errors of the driver as ours."""
+    def _translated(self) -> Iterator[None]:
         try:
             yield
         except self._engine.errors as error:
@@ -136,9 +179,28 @@ class Transactions:
         except (DBAPIError, NoConnectionLeft) as error:
             raise self._translation(error) from error
 
+    def pool_status(self) -> Mapping[str, int]:
+        """Return how many connections there may be, are open, and are in use now; costs nothing."""
+        return pool_status(self._engine.pool)
+
     def close(self) -> None:
         """Close every connection that nobody uses; the others when they are given back."""
         self._engine.pool.dispose()
+
+    def _renew(self) -> None:
+        self._engine.pool.dispose(close=False)
+        self._readiness.renew()
+
+    def _prepare(self) -> None:
+        if self._engine.prepare is not None:
+            with self._schema(self._engine.migrating) as connection:
+                self._engine.prepare(connection)
+
+    @contextmanager
+    def _schema(self, alone: Callable[[sa.Connection], AbstractContextManager[None]] = _together) -> Iterator[sa.Connection]:
+        with self._guard.use(), self._translated(), self._engine.pool.connect() as connection, alone(connection):
+            yield connection
+            connection.commit()
 
     @contextmanager
     def _cursor(self) -> Iterator[tuple[Cursor, Any]]:
