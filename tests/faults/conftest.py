@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from modelbox.testing.fixtures import clean_modelbox_environment
+from modelbox_server.testing.fixtures import database_server
 
-__all__ = ["clean_modelbox_environment"]
+__all__ = ["clean_modelbox_environment", "database_server"]
 
 _FULL = os.environ.get("MODELBOX_FAULTS") == "full"
 

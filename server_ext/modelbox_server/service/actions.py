@@ -34,6 +34,7 @@ from modelbox.wire.messages import (
     RunnableAction,
     RunnableQuery,
 )
+from modelbox_server.service.again import again
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records, trusted
@@ -56,6 +57,7 @@ class ActionsService:
         self._records = records
         self._clock = clock
 
+    @again
     def create(self, caller: Caller, object_id: str, request: ActionCreate) -> Created[ActionRecord]:
         """Ask for work on an object; the same work again is the action that is there, and is asked for no second time."""
         name = checked_name(request.name, "action name", field="name")
@@ -107,6 +109,7 @@ class ActionsService:
         states = [ActionState(action=action, instances=instances[action.id]) for action in page.items]
         return Page(items=states, next_page_token=page.next_page_token, limit=page.limit)
 
+    @again
     def runnable(self, caller: Caller, query: RunnableQuery) -> Page[RunnableAction]:
         """Return what waits for an agent of this architecture, longest first; changes since the last call may ask for more."""
         limit = shown_limit(query.limit)
@@ -145,6 +148,7 @@ class ActionsService:
         if seen is not action:
             tx.put([seen])
 
+    @again
     def report(self, caller: Caller, instance_id: str, request: ActionInstanceUpdate) -> ActionInstanceRecord:
         """Take an action, or say how it ended; a status only moves forward.
 

@@ -8,6 +8,7 @@ from modelbox.entities.names import checked_name
 from modelbox.entities.records import AgentRecord
 from modelbox.errors import NotFound, shortened
 from modelbox.wire.messages import AgentRegister, Created, Page, PageQuery
+from modelbox_server.service.again import again
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records
 from modelbox_server.service.paging import page_of
@@ -23,6 +24,7 @@ class AgentsService:
         self._records = records
         self._clock = clock
 
+    @again
     def register(self, caller: Caller, request: AgentRegister) -> Created[AgentRecord]:
         """Make an agent known, or find the one of this name on this machine."""
         at = self._clock()
@@ -31,7 +33,7 @@ class AgentsService:
         ip_addr = checked_label(request.ip_addr, "IP address", field="ip_addr")
         arch = checked_label(request.arch, "architecture", field="arch")
         record_id = agent_id(name, host_name, ip_addr, arch)
-        with self._records.write(caller) as tx:
+        with self._records.write(caller, record_id) as tx:
             known = tx.get(AgentRecord, record_id)
             record = (
                 AgentRecord(id=record_id, name=name, host_name=host_name, ip_addr=ip_addr, arch=arch, created_at=at, seen_at=at)
@@ -41,9 +43,10 @@ class AgentsService:
             tx.put([record])
         return Created(item=record, exists=known is not None)
 
+    @again
     def heartbeat(self, caller: Caller, record_id: str) -> AgentRecord:
         """Note that an agent lives."""
-        with self._records.write(caller) as tx:
+        with self._records.write(caller, record_id) as tx:
             known = tx.get(AgentRecord, record_id)
             if known is None:
                 raise NotFound(f"There is no agent {shortened(record_id, 60)}: register it first.", field="agent_id")

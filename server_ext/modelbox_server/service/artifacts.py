@@ -19,6 +19,7 @@ from modelbox.entities.names import checked_artifact_name
 from modelbox.entities.records import ArtifactRecord, ArtifactStorage, ChangeKind, ObjectRef, Role
 from modelbox.errors import BlobMissing, ChecksumMismatch, InvalidRequest, NoContent, NotFound, RangeNotSatisfiable, shortened
 from modelbox.wire.messages import ArtifactQuery, ArtifactsQuery, ArtifactUploadQuery, Deleted, Page, TrackArtifacts, TrackedFile
+from modelbox_server.service.again import again
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records, trusted
@@ -72,9 +73,10 @@ class ArtifactsService:
             caller.access.require(Role.WRITER, resolve(tx, object_id).namespace, "upload")
         return ArtifactUpload(self._blobs, declared, lambda info: self._record_upload(caller, object_id, declared, info))
 
+    @again
     def _record_upload(self, caller: Caller, object_id: str, declared: ArtifactUploadQuery, info: BlobInfo) -> ArtifactRecord:
         try:
-            with self._records.write(caller) as tx:
+            with self._records.write(caller, object_id) as tx:
                 self._objects.hold_content(info.key)
                 parent = resolve(tx, object_id)
                 at = self._clock()
@@ -99,11 +101,12 @@ class ArtifactsService:
             self._objects.sweep(Erased(contents={info.key}))
             raise
 
+    @again
     def track(self, caller: Caller, object_id: str, request: TrackArtifacts) -> Page[ArtifactRecord]:
         """Keep references to files, all of them or none; a repeat returns what is there."""
         checked_count(request.files, MAX_TRACKED_FILES, "files", field="files")
         files = [_checked_file(file, f"files[{i}]") for i, file in enumerate(request.files)]
-        with self._records.write(caller) as tx:
+        with self._records.write(caller, object_id) as tx:
             parent = resolve(tx, object_id)
             at = self._clock()
             once(tx, caller, at)
@@ -119,6 +122,7 @@ class ArtifactsService:
             resolve(tx, object_id)
             return page_of(tx, ArtifactRecord, where, order=Order("name"), limit=query.limit, page_token=query.page_token)
 
+    @again
     def get(self, caller: Caller, artifact_id: str, query: ArtifactQuery) -> ArtifactRecord:
         """Return the record of one artifact; its MD5 is made now, and kept, if the query asks for it and the upload went without."""
         with self._records.read(caller) as tx:
@@ -128,7 +132,7 @@ class ArtifactsService:
         digest = hashlib.md5(usedforsecurity=False)
         for chunk in _verified(self._blobs.read(record.content), record):
             digest.update(chunk)
-        with self._records.write(caller) as tx:
+        with self._records.write(caller, record.parent_id) as tx:
             # Nobody changed the artifact: this was true of it all the time.
             record = msgspec.structs.replace(_require(tx, artifact_id), md5=digest.hexdigest())
             trusted(tx).put([record])
@@ -177,13 +181,15 @@ class ArtifactsService:
             raise _damaged(record)
         return size_bytes
 
+    @again
     def _note_download(self, caller: Caller, record: ArtifactRecord) -> None:
-        with self._records.write(caller) as tx:
+        with self._records.write(caller, record.parent_id) as tx:
             ref = tx.get(ObjectRef, record.parent_id)
             if ref is not None:
                 subject = artifact_ref(record, ref.type)
                 note(tx, caller, ChangeKind.DOWNLOADED, subject, self._clock(), object_type="artifact", payload={"name": record.name})
 
+    @again
     def delete(self, caller: Caller, artifact_id: str) -> Deleted:
         """Delete an artifact, and its bytes unless another artifact has the same ones."""
         with self._records.write(caller) as tx:

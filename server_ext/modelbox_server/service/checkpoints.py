@@ -6,6 +6,7 @@ from modelbox.entities.names import checked_key
 from modelbox.entities.records import ChangeKind, CheckpointRecord, ExperimentRecord, ObjectRef, ObjectType
 from modelbox.entities.values import float_from_wire
 from modelbox.wire.messages import CheckpointCreate, Created, Deleted, Page, PageQuery
+from modelbox_server.service.again import again
 from modelbox_server.service.changes import fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records
@@ -26,21 +27,23 @@ class CheckpointsService:
         self._objects = objects
         self._clock = clock
 
+    @again
     def create(self, caller: Caller, experiment: str, request: CheckpointCreate) -> Created[CheckpointRecord]:
         """Create the checkpoint of an epoch, or return it; a repeat sets the metadata that it brings and nothing else."""
         checked_count(request.metrics, MAX_METADATA_KEYS, "metrics", field="metrics")
         metrics = {checked_key(key, "metric", field="metrics"): float_from_wire(value) for key, value in request.metrics.items()}
         metadata = checked_metadata(request.metadata)
-        with self._records.write(caller) as tx:
+        derived, salted = checkpoint_id(experiment, request.epoch), salted_id("checkpoint", experiment, str(request.epoch))
+        with self._records.write(caller, experiment, derived, salted) as tx:
             owner = require(tx, ExperimentRecord, "experiment", experiment)
             at = self._clock()
             once(tx, caller, at)
             found = tx.select(
                 CheckpointRecord, [Condition("experiment_id", "eq", owner.id), Condition("epoch", "eq", request.epoch)], limit=1
             )
-            object_id = found[0].id if found else checkpoint_id(owner.id, request.epoch)
+            object_id = found[0].id if found else derived
             if not found and tx.get(ObjectRef, object_id) is not None:
-                object_id = salted_id("checkpoint", owner.id, str(request.epoch))
+                object_id = salted
             subject = ObjectRef(id=object_id, type=ObjectType.CHECKPOINT, namespace=owner.namespace, parent_id=owner.id)
             if found:
                 set_metadata(tx, caller, subject, metadata, at)
@@ -66,6 +69,7 @@ class CheckpointsService:
             where = [Condition("experiment_id", "eq", experiment)]
             return page_of(tx, CheckpointRecord, where, order=Order("epoch"), limit=query.limit, page_token=query.page_token)
 
+    @again
     def delete(self, caller: Caller, object_id: str) -> Deleted:
         """Delete a checkpoint with its metadata, points, events and artifacts."""
         with self._records.write(caller) as tx:

@@ -9,6 +9,7 @@ from modelbox.entities.records import ChangeKind, EventRecord, ObjectRef
 from modelbox.entities.times import to_us
 from modelbox.errors import Conflict, TooLarge
 from modelbox.wire.messages import EventCreate, EventsQuery, Page
+from modelbox_server.service.again import again
 from modelbox_server.service.changes import note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records
@@ -27,6 +28,7 @@ class EventsService:
         self._records = records
         self._clock = clock
 
+    @again
     def log(self, caller: Caller, object_id: str, request: EventCreate) -> EventRecord:
         """Keep an event; a repeat returns the one that is there.
 
@@ -52,7 +54,7 @@ class EventsService:
             event_id = checked_id(request.id, "event id", field="id")
         else:
             event_id = salted_id("event", object_id, name, source, str(to_us(wall_time)), content.decode())
-        with self._records.write(caller) as tx:
+        with self._records.write(caller, object_id) as tx:
             parent = resolve(tx, object_id)
             once(tx, caller, at)
             found = tx.get(EventRecord, event_id)

@@ -19,6 +19,7 @@ from modelbox.entities.records import (
 )
 from modelbox.errors import Conflict, InvalidRequest, shortened
 from modelbox.wire.messages import Created, Deleted, ExperimentCreate, ExperimentsQuery, ExperimentUpdate, Page
+from modelbox_server.service.again import again
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records, trusted
@@ -42,6 +43,7 @@ class ExperimentsService:
         self._search = search
         self._clock = clock
 
+    @again
     def create(self, caller: Caller, request: ExperimentCreate) -> Created[ExperimentRecord]:
         """Create an experiment, or return the one that is meant.
 
@@ -70,7 +72,8 @@ class ExperimentsService:
             started_at=at if request.started_at is None else checked_moment(request.started_at, field="started_at"),
         )
         metadata = checked_metadata(request.metadata)
-        with self._records.write(caller) as tx:
+        about = [wanted.id] if wanted.id else _derived(wanted.name, wanted.namespace)
+        with self._records.write(caller, *about) as tx:
             once(tx, caller, at)
             if wanted.id:
                 found = self._same_call(tx, wanted)
@@ -112,13 +115,16 @@ class ExperimentsService:
         with self._records.read(caller) as tx:
             return self._search.page(tx, caller.meant(query))
 
+    @again
     def update(self, caller: Caller, object_id: str, request: ExperimentUpdate) -> ExperimentRecord:
         """Change the fields that are given.
 
         A status that ends the run sets `finished_at` unless the request does; going back to ``running`` clears it. Clocks jump: a run never
         ends before it began.
         """
-        with self._records.write(caller) as tx:
+        # Whose parent changes must not become an ancestor of its own meanwhile.
+        about = [object_id] if request.parent_id is UNSET else []
+        with self._records.write(caller, *about) as tx:
             old = require(tx, ExperimentRecord, "experiment", object_id)
             at = self._clock()
             once(tx, caller, at)
@@ -151,6 +157,7 @@ class ExperimentsService:
             finished_at=_finished_at(old, request, at),
         )
 
+    @again
     def delete(self, caller: Caller, object_id: str) -> Deleted:
         """Delete an experiment with its checkpoints, metadata, points, events and artifacts.
 
@@ -171,13 +178,18 @@ def _ref(record: ExperimentRecord) -> ObjectRef:
     return ObjectRef(id=record.id, type=ObjectType.EXPERIMENT, namespace=record.namespace)
 
 
+def _derived(name: str, namespace: str) -> tuple[str, str]:
+    """Return the ids that (name, namespace) may mean."""
+    return experiment_id(name, namespace), salted_id("experiment", name, namespace)
+
+
 def _meant_by_name(tx: MetadataTransaction, name: str, namespace: str) -> tuple[str, ExperimentRecord | None]:
     """Return the id that (name, namespace) derives, and the experiment if it is there.
 
     The derived id may stand for something else: a model of the same name, another pair with the same concatenation, or an experiment that
     was renamed since. The salted id steps in then.
     """
-    for object_id in (experiment_id(name, namespace), salted_id("experiment", name, namespace)):
+    for object_id in _derived(name, namespace):
         found = tx.get(ExperimentRecord, object_id)
         if found is not None and (found.name, found.namespace) == (name, namespace):
             return object_id, found

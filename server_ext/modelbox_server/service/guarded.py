@@ -85,9 +85,9 @@ class Records:
             yield _guarded(tx, caller.access)
 
     @contextmanager
-    def write(self, caller: Caller) -> Iterator[MetadataTransaction]:
-        """Open a transaction for writing."""
-        with self._metadata.write() as tx:
+    def write(self, caller: Caller, *alone: str) -> Iterator[MetadataTransaction]:
+        """Open a transaction for writing, which is about the objects `alone` only, or runs alone when none are named."""
+        with self._metadata.write(*alone) as tx:
             yield _guarded(tx, caller.access)
 
 

@@ -8,6 +8,7 @@ from modelbox.entities.names import checked_key
 from modelbox.entities.records import ChangeKind, Json, MetadataEntry, ObjectRef
 from modelbox.errors import TooLarge
 from modelbox.wire.messages import Deleted, MetadataDelete, MetadataDocument
+from modelbox_server.service.again import again
 from modelbox_server.service.changes import note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records
@@ -66,19 +67,21 @@ class MetadataService:
             resolve(tx, object_id)
             return MetadataDocument(metadata=_document(tx, object_id))
 
+    @again
     def update(self, caller: Caller, object_id: str, request: MetadataDocument) -> MetadataDocument:
         """Set keys and return all metadata that the object has now; all keys are set or none."""
         checked = checked_metadata(request.metadata)
-        with self._records.write(caller) as tx:
+        with self._records.write(caller, object_id) as tx:
             subject = resolve(tx, object_id)
             at = self._clock()
             once(tx, caller, at)
             return MetadataDocument(metadata=set_metadata(tx, caller, subject, checked, at))
 
+    @again
     def delete(self, caller: Caller, object_id: str, request: MetadataDelete) -> Deleted:
         """Delete one key; deleting what is not there deletes 0."""
         key = checked_key(request.key, "metadata key", field="key")
-        with self._records.write(caller) as tx:
+        with self._records.write(caller, object_id) as tx:
             subject = resolve(tx, object_id)
             once(tx, caller, self._clock())
             entry = tx.get(MetadataEntry, object_id, key)

@@ -8,6 +8,7 @@ from modelbox.entities.ids import model_id, salted_id
 from modelbox.entities.names import checked_name
 from modelbox.entities.records import ChangeKind, ModelRecord, ObjectRef, ObjectType
 from modelbox.wire.messages import Created, Deleted, ModelCreate, ModelsQuery, ModelUpdate, Page
+from modelbox_server.service.again import again
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records
@@ -27,6 +28,7 @@ class ModelsService:
         self._objects = objects
         self._clock = clock
 
+    @again
     def create(self, caller: Caller, request: ModelCreate) -> Created[ModelRecord]:
         """Create the model that a name means in a namespace, or return it; a repeat sets the metadata that it brings and nothing else."""
         at = self._clock()
@@ -41,15 +43,14 @@ class ModelsService:
             updated_at=at,
         )
         metadata = checked_metadata(request.metadata)
-        with self._records.write(caller) as tx:
+        derived, salted = model_id(wanted.name, wanted.namespace), salted_id("model", wanted.name, wanted.namespace)
+        with self._records.write(caller, derived, salted) as tx:
             same = [Condition("name", "eq", wanted.name), Condition("namespace", "eq", wanted.namespace)]
             for found in tx.select(ModelRecord, same, limit=1):
                 set_metadata(tx, caller, _ref(found), metadata, at)
                 return Created(item=found, exists=True)
-            object_id = model_id(wanted.name, wanted.namespace)
-            if tx.get(ObjectRef, object_id) is not None:  # an experiment of the same name has the same digest
-                object_id = salted_id("model", wanted.name, wanted.namespace)
-            record = msgspec.structs.replace(wanted, id=object_id)
+            # An experiment of the same name has the same digest.
+            record = msgspec.structs.replace(wanted, id=derived if tx.get(ObjectRef, derived) is None else salted)
             self._objects.claim(tx, _ref(record), at)
             tx.insert(record)
             set_metadata(tx, caller, _ref(record), metadata, at, fresh=True)
@@ -72,9 +73,10 @@ class ModelsService:
         with self._records.read(caller) as tx:
             return page_of(tx, ModelRecord, where, order=newest, limit=query.limit, page_token=query.page_token)
 
+    @again
     def update(self, caller: Caller, object_id: str, request: ModelUpdate) -> ModelRecord:
         """Change the fields that are given."""
-        with self._records.write(caller) as tx:
+        with self._records.write(caller, object_id) as tx:
             old = require(tx, ModelRecord, "model", object_id)
             new = msgspec.structs.replace(
                 old,
@@ -94,6 +96,7 @@ class ModelsService:
             note(tx, caller, ChangeKind.UPDATED, _ref(new), at, payload=difference(old, new))
         return new
 
+    @again
     def delete(self, caller: Caller, object_id: str) -> Deleted:
         """Delete a model with its versions and everything that hangs on them."""
         with self._records.write(caller) as tx:

@@ -7,6 +7,7 @@ that nothing refers to; :mod:`modelbox_server.service.garbage` removes them.
 
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -31,7 +32,7 @@ from modelbox.entities.records import (
     Record,
     Role,
 )
-from modelbox.errors import BlobMissing, ModelBoxError, NotFound, StorageUnavailable, shortened
+from modelbox.errors import BlobMissing, Conflict, ModelBoxError, NotFound, StorageUnavailable, shortened
 from modelbox_server.service.changes import fields_of, note
 from modelbox_server.service.context import Caller
 from modelbox_server.service.garbage import GarbageCollector, in_parts
@@ -159,7 +160,9 @@ class Objects:
         tx.insert(ref)
         known = trusted(tx)
         if known.get(NamespaceRecord, ref.namespace) is None:
-            known.insert(NamespaceRecord(name=ref.namespace, created_at=at))
+            # Objects of one namespace may be claimed at once.
+            with suppress(Conflict):
+                known.insert(NamespaceRecord(name=ref.namespace, created_at=at))
         if known.select(ChangeEvent, [Condition("object_id", "eq", ref.id), Condition("kind", "eq", ChangeKind.DESTROYED)], limit=1):
             self._metrics.delete([ref.id])
 

@@ -12,6 +12,7 @@ from modelbox.entities.names import checked_name
 from modelbox.entities.records import ChangeKind, ExperimentRecord, ModelRecord, ModelVersionRecord, ObjectRef, ObjectType
 from modelbox.errors import TagTaken, shortened
 from modelbox.wire.messages import Created, Deleted, ModelVersionCreate, ModelVersionUpdate, Page, PageQuery
+from modelbox_server.service.again import again
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records
@@ -31,6 +32,7 @@ class VersionsService:
         self._objects = objects
         self._clock = clock
 
+    @again
     def create(self, caller: Caller, model: str, request: ModelVersionCreate) -> Created[ModelVersionRecord]:
         """Create the version that (version, name) means, or return it.
 
@@ -47,7 +49,9 @@ class VersionsService:
         framework = checked_label(request.framework, "framework", field="framework")
         tags = checked_tags(request.tags)
         metadata = checked_metadata(request.metadata)
-        with self._records.write(caller) as tx:
+        derived, salted = model_version_id(model, version, name), salted_id("model_version", model, version, name)
+        # Tags of all versions of a model are one matter.
+        with self._records.write(caller, model, derived, salted) as tx:
             parent = require(tx, ModelRecord, "model", model)
             at = self._clock()
             same = [Condition("model_id", "eq", parent.id), Condition("version", "eq", version), Condition("name", "eq", name)]
@@ -57,11 +61,9 @@ class VersionsService:
                 return Created(item=kept, exists=True)
             if request.experiment_id is not None:
                 require(tx, ExperimentRecord, "experiment", request.experiment_id)
-            object_id = model_version_id(parent.id, version, name)
-            if tx.get(ObjectRef, object_id) is not None:  # ("1", "0a") and ("10", "a") have the same digest
-                object_id = salted_id("model_version", parent.id, version, name)
             record = ModelVersionRecord(
-                id=object_id,
+                # ("1", "0a") and ("10", "a") have the same digest.
+                id=derived if tx.get(ObjectRef, derived) is None else salted,
                 model_id=parent.id,
                 namespace=parent.namespace,
                 version=version,
@@ -93,6 +95,7 @@ class VersionsService:
             where = [Condition("model_id", "eq", model)]
             return page_of(tx, ModelVersionRecord, where, order=newest, limit=query.limit, page_token=query.page_token)
 
+    @again
     def update(self, caller: Caller, object_id: str, request: ModelVersionUpdate) -> ModelVersionRecord:
         """Change the fields that are given; `tags` replaces the whole set.
 
@@ -130,6 +133,7 @@ class VersionsService:
         note(tx, caller, ChangeKind.UPDATED, _ref(new), at, payload=difference(old, new))
         return new
 
+    @again
     def delete(self, caller: Caller, object_id: str) -> Deleted:
         """Delete a version with its metadata, points, events and artifacts."""
         with self._records.write(caller) as tx:
