@@ -26,6 +26,7 @@ from modelbox.errors import ConfigError
 from modelbox.settings import DEFAULT_PORT
 from modelbox_server.grpc.front import Front
 from modelbox_server.grpc.server import GrpcServer
+from modelbox_server.grpc.web import web_rules
 from modelbox_server.http.auth import TokenGate
 from modelbox_server.http.exchange import ExchangeHandler
 from modelbox_server.http.face import Face
@@ -54,9 +55,10 @@ _IDLE_S = 600.0
 _WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  (compared with, never bound to by default)
 
 
-def make_app(face: Face) -> web.Application:
-    """Return the tornado application that serves `face` at ``/``."""
-    return web.Application(list(handler_rules(face, ExchangeHandler, ExchangeHandler)), compress_response=False)
+def make_app(face: Face, grpc: GrpcServer) -> web.Application:
+    """Return the tornado application that serves `face` at ``/``, and the calls of `grpc` for web pages."""
+    rules = [*web_rules(face, grpc), *handler_rules(face, ExchangeHandler, ExchangeHandler)]
+    return web.Application(list(rules), compress_response=False)
 
 
 class StandaloneServer:
@@ -169,8 +171,8 @@ class StandaloneServer:
         except BaseException:
             self._close_listeners()
             raise
-        self._server = server = HTTPServer(make_app(self._face), idle_connection_timeout=_IDLE_S)
         self._grpc = GrpcServer(self._face, self._gate)
+        self._server = server = HTTPServer(make_app(self._face, self._grpc), idle_connection_timeout=_IDLE_S)
         await self._grpc.start()
         self._front = Front(server, self._grpc.peers, self._trusted_user_id, tls)
         accepts = (self._front.accept, self._front.accept_grpc)

@@ -38,13 +38,15 @@ if TYPE_CHECKING:
     from modelbox_server.observing.meters import GrpcCall
     from modelbox_server.service.artifacts import ArtifactUpload
 
-__all__ = ["GrpcServer"]
+__all__ = ["MAX_MESSAGE_BYTES", "GrpcServer", "decoder"]
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
 log = logging.getLogger(__name__)
 
-_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Longest message, in either direction."""
+
 _WATCH_EVERY_S = 0.2
 _LAST_BYTES_S = 1.0
 _WRITE_BYTES = 256 * 1024
@@ -52,8 +54,8 @@ _WRITE_BYTES = 256 * 1024
 
 _MARKS_OF_PROXIES = ("forwarded", "via", "origin", "referer", "cookie", "x-real-ip")
 _OPTIONS = (
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.so_reuseport", 0),
 )
 
@@ -183,14 +185,14 @@ class GrpcServer:
     def _open(self, caller: Caller, file: Message) -> ArtifactUpload:
         return store.begin_upload(self._face.services(), caller, file).__enter__()
 
-    async def download(self, caller: Caller, request: Message) -> AsyncIterator[Message]:
+    async def download(self, caller: Caller, request: Message) -> AsyncGenerator[Message, None]:
         """Yield a file: what it is, then its bytes."""
         store.complete("DownloadFile", request)
         frames: Iterator[Message] = await self._face.run(lambda: store.download(store.Call(self._face.services(), caller, request)))
         while (frame := await self._face.run(next, frames, None)) is not None:
             yield frame
 
-    async def watch(self, caller: Caller, request: Message) -> AsyncIterator[Message]:
+    async def watch(self, caller: Caller, request: Message) -> AsyncGenerator[Message, None]:
         """Yield every change in a namespace from a time on, until the caller has seen enough or the server stops."""
         after, began = 0, now()
         is_last = False
@@ -224,7 +226,7 @@ class _Handlers(grpc.GenericRpcHandler):
 
     def _handler(self, service: str, name: str, rpc: Rpc) -> grpc.RpcMethodHandler[bytes, bytes]:
         # Requests are decoded here rather than by gRPC, which answers what is no message with an internal error.
-        decode = _decoder(name, rpc)
+        decode = decoder(name, rpc)
         server = self._server
         if rpc.takes_stream:
 
@@ -283,7 +285,8 @@ def _go_name(code: object) -> str:
     return {"OK": "OK", "CANCELLED": "Canceled"}.get(name) or "".join(word.capitalize() for word in name.split("_"))
 
 
-def _decoder(name: str, rpc: Rpc) -> Callable[[bytes], Message]:
+def decoder(name: str, rpc: Rpc) -> Callable[[bytes], Message]:
+    """Return what makes a request of bytes, and refuses with a sentence what is none."""
     request = message(rpc.request)
 
     def decode(data: bytes) -> Message:

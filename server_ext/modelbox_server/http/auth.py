@@ -57,6 +57,10 @@ class Gate(Protocol):
         """
         ...
 
+    def listed_origin(self, handler: web.RequestHandler) -> str | None:
+        """Return the origin of a web page of another server that may call this one; its browser has to be told so."""
+        ...
+
     def ignores(self, parameter: str, values: list[bytes]) -> bool:
         """Tell whether a query parameter belongs to the surroundings, not to the API."""
         ...
@@ -191,7 +195,7 @@ class TokenGate:
     def _check_origin(self, handler: web.RequestHandler) -> None:
         """Refuse web pages of other origins, even when they know the token."""
         origin = handler.request.headers.get("Origin")
-        if origin is None or self.is_listed(origin):
+        if origin is None or self.listed_origin(handler) is not None:
             return
         scheme, _, place = origin.lower().partition("://")
         # Behind a proxy that speaks TLS for us we see http; in front of nobody we know better.
@@ -202,9 +206,10 @@ class TokenGate:
                 field="Origin",
             )
 
-    def is_listed(self, origin: str) -> bool:
-        """Tell whether web pages of that origin may use this server although they are not its own."""
-        return origin.lower() in self._origins
+    def listed_origin(self, handler: web.RequestHandler) -> str | None:
+        """Return the Origin that a request tells, if it is in the list."""
+        origin = handler.request.headers.get("Origin", "")
+        return origin if origin.lower() in self._origins else None
 
     def _count_failure(self, address: str) -> None:
         address = _network(address)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 from tornado import iostream, web
 
 from modelbox.errors import InvalidRequest, MethodNotAllowed, ModelBoxError, TooLarge
+from modelbox_server.http.cors import cors_headers
 from modelbox_server.http.problems import headers_of, problem_body, problem_for
 from modelbox_server.observing.logs import REQUEST_ID
 from modelbox_server.service.context import Caller
@@ -70,6 +71,9 @@ class Exchange(ABC):
     @abstractmethod
     async def answer(self) -> None:
         """Do the work and send the answer. The body is complete."""
+
+    def caller_left(self) -> None:  # noqa: B027
+        """Take note, in the midst of answering, that nobody waits for the answer any more."""
 
     async def abandon(self) -> None:  # noqa: B027
         """Drop what the request left behind; called once, however it ended."""
@@ -141,6 +145,12 @@ class ExchangeHandler(web.RequestHandler):
         method = self.request.method or ""
         if method == "OPTIONS" and gate.answers_options:
             return
+        if origin := gate.listed_origin(self):
+            for name, value in cors_headers(origin, self.allow).items():
+                self.set_header(name, value)
+            if method == "OPTIONS":
+                await gate.admit(self, None)  # a browser asks beforehand, and has no token then
+                return
         verb = self._verbs.get(method)
         self.caller = await gate.admit(self, verb.action if verb else "read")
         if key := self.request.headers.get("Idempotency-Key"):
@@ -264,6 +274,14 @@ class ExchangeHandler(web.RequestHandler):
     patch: _Method = _answer
     delete: _Method = _answer
 
+    async def options(self, **path: str) -> None:
+        """Let a browser know what a page may do here; admission has said it in the headers."""
+        await self._answer(**path)
+        if not self._finished:
+            self.set_status(204)
+            self.clear_header("Content-Type")
+            self.finish()
+
     def on_connection_close(self) -> None:
         """Drop what a caller left behind who went away in the middle of the body."""
         self._stop_waiting()
@@ -271,6 +289,8 @@ class ExchangeHandler(web.RequestHandler):
         self.face.end(self.request_id)
         if not self._answering:
             self._abandon()
+        elif self._exchange is not None:
+            self._exchange.caller_left()
 
     def finish(self, chunk: str | bytes | dict[str, object] | None = None, **surroundings: object) -> asyncio.Future[None]:
         """Send what is left. The request is under way until the last of it is on the network: a server that stops waits for that."""

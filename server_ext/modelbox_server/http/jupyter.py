@@ -43,6 +43,7 @@ class JupyterExchangeHandler(ExchangeHandler, APIHandler):  # type: ignore[misc]
     put = web.authenticated(ExchangeHandler.put)
     patch = web.authenticated(ExchangeHandler.patch)
     delete = web.authenticated(ExchangeHandler.delete)
+    options = APIHandler.options  # type: ignore[assignment]  # Jupyter answers them by itself
 
     async def _admit(self) -> None:
         try:
@@ -100,6 +101,11 @@ class JupyterGate:
             does = "ask in SQL" if action == "sql" else action
             raise PermissionDenied(f"Your account may not {does} here: ask whoever runs this Jupyter server for access to {_RESOURCE!r}.")
         return Caller(name=_name_of(jupyter, user), face="jupyter", address=address)
+
+    def listed_origin(self, handler: web.RequestHandler) -> str | None:
+        """Leave that to Jupyter, which has a list of its own."""
+        del handler
+        return None
 
     def ignores(self, parameter: str, values: list[bytes]) -> bool:
         """Ignore what Jupyter and its front end add: XSRF tokens, activity marks, and a bare time stamp against caches."""

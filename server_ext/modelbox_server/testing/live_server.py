@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from modelbox_server.standalone import StandaloneServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from modelbox_server.wiring import Services
@@ -46,6 +46,7 @@ def live_server(
     trust_same_user: bool = False,
     tls: tuple[Path, Path] | None = None,
     grpc_address: tuple[str, int] | None = None,
+    allowed_origins: Collection[str] = (),
 ) -> Iterator[LiveServer]:
     """Serve until the ``with`` block ends, then stop gracefully and close the services.
 
@@ -65,12 +66,15 @@ def live_server(
         Files of a certificate and its key, to speak TLS.
     grpc_address
         A second place to listen, for gRPC alone; port 0 is a free one, which the yielded server tells.
+    allowed_origins
+        Web pages besides those of this server that may use it.
     """
     server = StandaloneServer(
         open_services or _ephemeral,
         port=port,
         grpc_address=grpc_address,
         tls=tls,
+        allowed_origins=allowed_origins,
         token=token,
         runtime_folder=runtime_folder,
         trust_same_user=trust_same_user,
