@@ -2,18 +2,21 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from modelbox.testing.sdk2022 import run_script, sdk_python
+from modelbox_server.testing.engines import DatabaseServer, mariadb_server, postgres_server
+from modelbox_server.testing.s3_engine import s3_engine
 
 __all__ = ["sdk_python"]
 
@@ -89,6 +92,26 @@ def test_what_lasts_is_there_after_a_restart(executable: Path, tmp_path: Path) -
     with served(executable, tmp_path, **environment) as record:
         listed = run(executable, tmp_path, "client", "experiments", "list", "--json", MODELBOX_API_ADDR=record["url"])
         assert [run["name"] for run in json.loads(listed.stdout)] == ["kept"]
+
+
+@pytest.mark.parametrize(("storage", "database_server"), [("postgres", postgres_server), ("mysql", mariadb_server)])
+def test_it_brings_the_drivers_of_databases_and_buckets(
+    executable: Path, tmp_path: Path, storage: str, database_server: Callable[[], DatabaseServer]
+) -> None:
+    with database_server().database() as database, s3_engine() as engine, engine.bucket() as bucket:
+        environment = {"MODELBOX_LISTEN_ADDR": "127.0.0.1:0", "MODELBOX_METADATA_STORAGE": storage, "MODELBOX_ARTIFACT_STORAGE": "s3"}
+        reached = {name: str(getattr(database, name)) for name in ("host", "port", "username", "password", "dbname")}
+        environment |= {f"MODELBOX_METADATA_STORAGE_{storage}_{name}".upper(): value for name, value in reached.items()}
+        found = {name: str(getattr(bucket, name)) for name in ("region", "bucket", "endpoint_url", "access_key", "secret_key")}
+        environment |= {f"MODELBOX_ARTIFACT_STORAGE_S3_{name}".upper(): value for name, value in found.items()}
+        with served(executable, tmp_path, **environment) as record:
+            (tmp_path / "model.bin").write_bytes(b"weights")
+            told = {"MODELBOX_API_ADDR": record["url"]}
+            made = run(executable, tmp_path, "client", "experiments", "create", "--name", "kept", "--json", **told)
+            assert made.returncode == 0, made.stderr
+            parent = re.findall(r"[0-9a-f]{40}", made.stdout)[0]
+            sent = run(executable, tmp_path, "client", "artifacts", "upload", "--parent-id", parent, "--path", "model.bin", **told)
+            assert sent.returncode == 0, sent.stderr
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can change the root folder")

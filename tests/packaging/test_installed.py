@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import venv
 from pathlib import Path
 
 import pytest
@@ -20,15 +19,6 @@ import modelbox
 cost_s = time.process_time() - before
 print(json.dumps({"cost_s": cost_s, "modules": sorted(sys.modules), "file": modelbox.__file__}))
 """
-
-
-@pytest.fixture(scope="module")
-def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that holds the wheel, JupyterLab, and nothing of this checkout."""
-    folder = tmp_path_factory.mktemp("empty") / "venv"
-    venv.create(folder, with_pip=True)
-    run(folder, "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel), "jupyterlab")
-    return folder
 
 
 def run(home: Path, program: str, *arguments: str) -> str:
