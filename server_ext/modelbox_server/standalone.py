@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping
     from pathlib import Path
 
+    from modelbox_server.http.auth import ProxyIdentity
     from modelbox_server.observing.meters import Meters
     from modelbox_server.wiring import Services
 
@@ -84,7 +85,7 @@ class StandaloneServer:
         Web pages besides those of this server that may use it, such as ``"https://lab.example"``.
     runtime_folder
         Where ``PORT.json`` (mode 0600) tells programs of the same user the url and the token; ``None`` tells nobody.
-    trust_same_user, needs_token
+    trust_same_user, needs_token, proxies
         Who is let in without a token: see :class:`~modelbox_server.http.auth.TokenGate`.
     grace_s
         How long requests that are under way may take to end when the server stops.
@@ -113,6 +114,7 @@ class StandaloneServer:
         runtime_folder: Path | None = None,
         trust_same_user: bool = False,
         needs_token: bool = True,
+        proxies: ProxyIdentity | None = None,
         grace_s: float = GRACE_S,
         notice_s: float = 0.0,
         meters: Meters | None = None,
@@ -130,9 +132,10 @@ class StandaloneServer:
         self._grace_s = grace_s
         self._notice_s = notice_s
         self._hurried = asyncio.Event()
-        self._gate = gate = TokenGate(self.token, trust_same_user=trust_same_user, needs_token=needs_token)
+        self._gate = gate = TokenGate(self.token, trust_same_user=trust_same_user, needs_token=needs_token, proxies=proxies)
         gate.allow(hosts=allowed_hosts, origins=allowed_origins, holders=holders)
         self._face = Face(lambda: self._introduced(open_services()), gate, meters)
+        gate.ask(self._face)
         self._meters_address = meters_address
         self._needs_meters = needs_meters
         self._meters_server: HTTPServer | None = None

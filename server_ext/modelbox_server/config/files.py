@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from modelbox_server.config.loading import ServerConfig
+    from modelbox_server.http.auth import ProxyIdentity
 
-__all__ = ["check_files", "holders_of"]
+__all__ = ["check_files", "holders_of", "proxies_of"]
 
 
 def check_files(config: ServerConfig) -> None:
@@ -34,3 +35,14 @@ def holders_of(config: ServerConfig) -> Mapping[bytes, str]:
 
     place = config.text("auth.additional_tokens")
     return read_holders(Path(place).expanduser().absolute()) if place else {}
+
+
+def proxies_of(config: ServerConfig) -> ProxyIdentity | None:
+    """Return which proxies may say who calls, if any."""
+    user_header = config.text("auth.proxy_user_header")
+    if not user_header:
+        return None
+    from modelbox_server.http.auth import ProxyIdentity
+
+    addresses, groups_header = frozenset(config.texts("auth.proxy_addresses")), config.text("auth.proxy_groups_header")
+    return ProxyIdentity(addresses, user_header.lower(), groups_header.lower())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -299,6 +300,17 @@ def _contradictions(values: Mapping[str, Value], document: Mapping[str, object])
     for given, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
         if values[given] and not values[other]:
             yield f"{other}: missing, {given} needs it."
+    yield from _contradictions_of_proxies(values)
+
+
+def _contradictions_of_proxies(values: Mapping[str, Value]) -> Iterator[str]:
+    if values["auth.proxy_user_header"] and not values["auth.proxy_addresses"]:
+        yield "auth.proxy_addresses: missing, proxy_user_header needs the addresses of the proxies, or anybody could name anybody."
+    for address in values["auth.proxy_addresses"] if isinstance(values["auth.proxy_addresses"], tuple) else ():
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            yield f"auth.proxy_addresses: expected IP addresses, got {shortened(address, 60)}."
 
 
 def _contradictions_of_addresses(values: Mapping[str, Value]) -> Iterator[str]:

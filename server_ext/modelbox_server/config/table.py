@@ -317,6 +317,14 @@ SETTINGS: tuple[Setting, ...] = (
         "Let programs of the same user on this machine call without a token, as the SDK of 2022 does.",
         True,
     ),
+    Setting(
+        "auth",
+        "proxy_user_header",
+        "text",
+        "Header in which a proxy names the user, after it asked for their password. Such users may do what they are granted.",
+    ),
+    Setting("auth", "proxy_groups_header", "text", "Header in which it names their groups, separated by commas."),
+    Setting("auth", "proxy_addresses", "list of texts", "Addresses of these proxies; what others say in these headers is refused.", ()),
 )
 """Every setting, in the order of the file."""
 

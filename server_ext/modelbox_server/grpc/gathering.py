@@ -63,7 +63,11 @@ class Gatherer:
     async def _store(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:_MAX_POINTS], self._waiting[_MAX_POINTS:]
+                # What is stored in one call is stored with the rights of one caller.
+                access = self._waiting[0].caller.access
+                batch = [one for one in self._waiting[:_MAX_POINTS] if one.caller.access == access]
+                rest = [one for one in self._waiting[:_MAX_POINTS] if one.caller.access != access]
+                self._waiting = rest + self._waiting[_MAX_POINTS:]
                 await self._store_together(batch)
         finally:
             self._storing = None

@@ -26,17 +26,19 @@ from modelbox_server.grpc.peers import Peers
 from modelbox_server.grpc.points import point_block
 from modelbox_server.grpc.schema import PACKAGE, SERVICES, message
 from modelbox_server.observing.logs import REQUEST_ID
-from modelbox_server.service.context import Caller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
+    from modelbox.entities.records import ChangeEvent
+    from modelbox.wire.messages import Page
     from modelbox_server.grpc.convert import Message
     from modelbox_server.grpc.schema import Rpc
     from modelbox_server.http.auth import TokenGate
     from modelbox_server.http.face import Face
     from modelbox_server.observing.meters import GrpcCall
     from modelbox_server.service.artifacts import ArtifactUpload
+    from modelbox_server.service.context import Caller
 
 __all__ = ["MAX_MESSAGE_BYTES", "GrpcServer", "decoder"]
 
@@ -123,6 +125,12 @@ class GrpcServer:
     # --- who calls -----------------------------------------------------------------------------------------------------------------------
 
     async def admit(self, context: Context) -> Caller:
+        """Return who calls, or raise as the gate of HTTP does, or because no new work is taken."""
+        caller = await self.identify(context)
+        self._face.check_open()
+        return caller
+
+    async def identify(self, context: Context) -> Caller:
         """Return who calls, or raise as the gate of HTTP does."""
         peer = self.peers.find(context.peer())
         metadata = context.invocation_metadata()
@@ -131,9 +139,8 @@ class GrpcServer:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         is_marked = any(name in _MARKS_OF_PROXIES or name.startswith("x-forwarded-") for name in headers)
         sent = token.strip() if scheme.lower() == "bearer" else ""
-        user = self._gate.user_of(sent, address=peer.address, is_trusted=peer.is_same_user and not is_marked)
-        self._face.check_open()
-        return Caller(name=user, face="grpc", address=peer.address)
+        is_trusted = peer.is_same_user and not is_marked
+        return await self._gate.caller(sent, headers, face="grpc", address=peer.address, is_trusted=is_trusted)
 
     # --- the four shapes of calls --------------------------------------------------------------------------------------------------------
 
@@ -192,14 +199,18 @@ class GrpcServer:
         while (frame := await self._face.run(next, frames, None)) is not None:
             yield frame
 
-    async def watch(self, caller: Caller, request: Message) -> AsyncGenerator[Message, None]:
-        """Yield every change in a namespace from a time on, until the caller has seen enough or the server stops."""
+    async def watch(self, identify: Callable[[], Awaitable[Caller]], request: Message) -> AsyncGenerator[Message, None]:
+        """Yield every change in a namespace from a time on, until the caller has seen enough or the server stops.
+
+        Who watches is asked again for each look: a token that is revoked, or a role, ends what it showed.
+        """
         after, began = 0, now()
         is_last = False
         while not is_last:
             stops = self._stopping.is_set()
+            caller = await identify()
             query = ChangesQuery(namespace=request.namespace or None, after=after, limit=MAX_PAGE)
-            page = await self._face.run(lambda asked: self._face.services().changes.list(caller, asked), query)
+            page = await self._face.run(self._changes, caller, query)
             for event in page.items:
                 after = event.seq
                 if event.at.timestamp() >= request.since:
@@ -211,6 +222,9 @@ class GrpcServer:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), _WATCH_EVERY_S)
         raise StorageUnavailable("The server is shutting down: watch again when it is back.", retry_after_s=5)
+
+    def _changes(self, caller: Caller, query: ChangesQuery) -> Page[ChangeEvent]:
+        return self._face.services().changes.list(caller, query)
 
 
 class _Handlers(grpc.GenericRpcHandler):
@@ -237,14 +251,16 @@ class _Handlers(grpc.GenericRpcHandler):
 
             return grpc.stream_unary_rpc_method_handler(take)
         if rpc.gives_stream:
-            give = server.download if name == "DownloadFile" else server.watch
+            downloads = name == "DownloadFile"
 
             async def stream(request: bytes, context: Context) -> AsyncIterator[bytes]:
                 with server.metered("server_stream", service, name, context) as call:
                     call.received += 1
                     try:
                         caller = await server.admit(context)
-                        async for answer in give(caller, decode(request)):
+                        asked = decode(request)
+                        answers = server.download(caller, asked) if downloads else server.watch(lambda: server.identify(context), asked)
+                        async for answer in answers:
                             call.sent += 1
                             yield answer.SerializeToString()
                     except ModelBoxError as error:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from modelbox_server.grpc.schema import Rpc
     from modelbox_server.grpc.server import GrpcServer
     from modelbox_server.http.face import Face
+    from modelbox_server.service.context import Caller
 
 __all__ = ["web_rules"]
 
@@ -127,10 +128,14 @@ class WebExchange(Exchange):
         if not self._rpc.gives_stream:
             yield await self._server.unary(self._name, caller, decode(requests[0]))
             return
-        give = self._server.download if self._name == "DownloadFile" else self._server.watch
-        async with aclosing(give(caller, decode(requests[0]))) as answers:
+        asked = decode(requests[0])
+        given = self._server.download(caller, asked) if self._name == "DownloadFile" else self._server.watch(self._identify, asked)
+        async with aclosing(given) as answers:
             async for answer in answers:
                 yield answer
+
+    async def _identify(self) -> Caller:
+        return replace(await self.handler.face.gate.admit(self.handler, "read"), face="grpc")
 
     async def _send(self, flag: int, data: bytes) -> None:
         frame = _HEAD.pack(flag, len(data)) + data

@@ -14,14 +14,18 @@ import os
 import re
 import time
 from collections import deque
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, cast
 
+from modelbox.entities.names import checked_name
 from modelbox.errors import Misdirected, PermissionDenied, RateLimited, Unauthenticated, shortened
 from modelbox.wire.routes import Action
 from modelbox_server.http.loopback import comes_from_program, owner_of_peer
 from modelbox_server.service.context import Caller
+from modelbox_server.service.people import Person
+from modelbox_server.service.tokens import TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from tornado import web
     from tornado.http1connection import HTTP1Connection
 
-__all__ = ["Action", "Gate", "TokenGate", "bearer_token", "os_user"]
+__all__ = ["Action", "Directory", "Gate", "ProxyIdentity", "TokenGate", "bearer_token", "os_user"]
 
 _FAILURES_PER_MINUTE = 20
 _WINDOW_S = 60.0
@@ -81,8 +85,62 @@ def bearer_token(handler: web.RequestHandler) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
+class Directory(Protocol):
+    """Knows people and the holders of tokens that were made for them; looks into a store, off the event loop."""
+
+    async def holder(self, digest: str, *, face: str, address: str) -> Caller:
+        """Return whoever holds the token with this SHA-256 in hex.
+
+        Raises
+        ------
+        Unauthenticated
+            Nobody does, or not any more.
+        """
+        ...
+
+    async def person(self, person: Person, *, face: str, address: str) -> Caller:
+        """Return somebody whom a proxy or a Hub vouches for, with what they may do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyIdentity:
+    """Proxies in front of the server that say who calls, as they have asked people for their passwords.
+
+    Parameters
+    ----------
+    addresses
+        Where they call from; what anybody else sends in these headers is refused.
+    user_header, groups_header
+        Headers with the name, and with the groups separated by commas.
+    """
+
+    addresses: frozenset[str]
+    user_header: str
+    groups_header: str = ""
+
+    def person(self, headers: Mapping[str, str], address: str) -> Person | None:
+        """Return who calls, or ``None`` where nobody says so.
+
+        Raises
+        ------
+        Unauthenticated
+            Somebody who is no such proxy says so.
+        """
+        name = headers.get(self.user_header, "")
+        if not name:
+            return None
+        if _plain(address) not in self.addresses:
+            raise Unauthenticated(f"Your address may not say who calls: leave the header {self.user_header} out, or send a token.")
+        groups = headers.get(self.groups_header, "") if self.groups_header else ""
+        return Person(
+            checked_name(name, "user name", field=self.user_header),
+            tuple(checked_name(part.strip(), "group", field=self.groups_header) for part in groups.split(",") if part.strip()),
+        )
+
+
 class TokenGate:
-    """One bearer token lets everything in that addresses this server by a name of its own.
+    """A bearer token lets everything in that addresses this server by a name of its own; tokens of people, what these may do.
 
     Parameters
     ----------
@@ -95,6 +153,8 @@ class TokenGate:
         (:mod:`modelbox_server.http.loopback` has the conditions).
     needs_token
         Whether there is a gate at all; without it, everybody who reaches the server is let in.
+    proxies
+        Who else may say who calls.
     clock
         Seconds that never run backwards.
     """
@@ -108,6 +168,7 @@ class TokenGate:
         user: str | None = None,
         trust_same_user: bool = False,
         needs_token: bool = True,
+        proxies: ProxyIdentity | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._trust_same_user = trust_same_user
@@ -115,6 +176,8 @@ class TokenGate:
         self._digest = _digest(token)
         self._user = os_user() if user is None else user
         self._clock = clock
+        self._proxies = proxies
+        self._directory: Directory | None = None
         self._failures: dict[str, deque[float]] = {}
         self.allow()
 
@@ -137,6 +200,10 @@ class TokenGate:
         self._origins = {origin.lower() for origin in origins}
         self._holders = dict(holders)
 
+    def ask(self, directory: Directory) -> None:
+        """Ask this about people and the tokens that were made for them."""
+        self._directory = directory
+
     def recognise(self, handler: web.RequestHandler) -> bool:
         """Recognise nothing yet: there is no surrounding server."""
         return False
@@ -154,26 +221,36 @@ class TokenGate:
         self._check_origin(handler)
         token = bearer_token(handler)
         is_trusted = not token and await self._is_same_user(handler)
-        return Caller(name=self.user_of(token, address=address, is_trusted=is_trusted), face="http", address=address)
+        return await self.caller(token, handler.request.headers, face="http", address=address, is_trusted=is_trusted)
 
-    def user_of(self, token: str, *, address: str, is_trusted: bool) -> str:
-        """Return the name of whoever sends `token`, or none of it (an empty text) where it `is_trusted` or nobody needs one.
+    async def caller(self, token: str, headers: Mapping[str, str], *, face: str, address: str, is_trusted: bool) -> Caller:
+        """Return whoever sends `token`, or none of it (an empty text) where it `is_trusted`, a proxy vouches, or nobody needs one.
 
         Raises
         ------
         Unauthenticated, RateLimited
-            It is not the token of this server.
+            The token opens nothing.
         """
+        if not token and self._proxies is not None and self._directory is not None:
+            person = self._proxies.person(headers, address)
+            if person is not None:
+                return await self._directory.person(person, face=face, address=address)
         if not token and (is_trusted or not self._needs_token):
-            return self._user
+            return Caller(self._user, face, address)
         digest = _digest(token)
         names = [name for known, name in ((self._digest, self._user), *self._holders.items()) if hmac.compare_digest(digest, known)]
         if names:
-            return names[0]
+            return Caller(names[0], face, address)
         if not token:
             raise Unauthenticated("This needs a token: send 'Authorization: Bearer TOKEN'.")
+        if token.startswith(TOKEN_PREFIX) and self._directory is not None:
+            try:
+                return await self._directory.holder(digest.hex(), face=face, address=address)
+            except Unauthenticated:
+                self._count_failure(address)
+                raise
         self._count_failure(address)
-        raise Unauthenticated("The token is not valid: send the token of this server.")
+        raise Unauthenticated("The token is not valid: send the token of this server, or one that was made for you.")
 
     async def _is_same_user(self, handler: web.RequestHandler) -> bool:
         if not self._trust_same_user or not comes_from_program(handler.request.headers):
@@ -228,6 +305,15 @@ class TokenGate:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+
+
+def _plain(address: str) -> str:
+    """Return an address without the wrapping that sockets of both families give to those of IPv4."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
 def _network(address: str) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from modelbox_server.http.auth import Gate
+    from modelbox_server.service.context import Caller
+    from modelbox_server.service.people import Person
     from modelbox_server.wiring import Services
 
 __all__ = ["Face", "ServiceHolder"]
@@ -129,6 +131,14 @@ class Face:
         self._idle = asyncio.Event()
         self._stopping: StorageUnavailable | None = None
         self._draining = False
+
+    async def holder(self, digest: str, *, face: str, address: str) -> Caller:
+        """Return whoever holds a token: see :class:`~modelbox_server.http.auth.Directory`."""
+        return await self.run(lambda: self.services().people.caller_by_token(digest, face=face, address=address))
+
+    async def person(self, person: Person, *, face: str, address: str) -> Caller:
+        """Return a person with what they may do: see :class:`~modelbox_server.http.auth.Directory`."""
+        return await self.run(lambda: self.services().people.caller(person, face=face, address=address))
 
     def services(self) -> Services:
         """Return the services; only from within :meth:`run`."""

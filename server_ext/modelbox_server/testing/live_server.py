@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
+    from modelbox_server.http.auth import ProxyIdentity
     from modelbox_server.wiring import Services
 
 __all__ = ["LiveServer", "live_server"]
@@ -47,6 +48,7 @@ def live_server(
     tls: tuple[Path, Path] | None = None,
     grpc_address: tuple[str, int] | None = None,
     allowed_origins: Collection[str] = (),
+    proxies: ProxyIdentity | None = None,
 ) -> Iterator[LiveServer]:
     """Serve until the ``with`` block ends, then stop gracefully and close the services.
 
@@ -68,6 +70,8 @@ def live_server(
         A second place to listen, for gRPC alone; port 0 is a free one, which the yielded server tells.
     allowed_origins
         Web pages besides those of this server that may use it.
+    proxies
+        Who may say who calls.
     """
     server = StandaloneServer(
         open_services or _ephemeral,
@@ -78,6 +82,7 @@ def live_server(
         token=token,
         runtime_folder=runtime_folder,
         trust_same_user=trust_same_user,
+        proxies=proxies,
     )
     started = threading.Event()
     failures: list[BaseException] = []

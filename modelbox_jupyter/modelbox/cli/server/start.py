@@ -37,7 +37,7 @@ def start(config_path: Path | None, *, allow_insecure_config: bool) -> None:
 
     Without a file, the built-in defaults keep everything in memory.
     """
-    from modelbox_server.config.files import check_files, holders_of
+    from modelbox_server.config.files import check_files, holders_of, proxies_of
     from modelbox_server.config.loading import load_config
     from modelbox_server.config.stores import check_storage, configured_services
     from modelbox_server.http.tokens import kept_token
@@ -68,6 +68,7 @@ def start(config_path: Path | None, *, allow_insecure_config: bool) -> None:
         runtime_folder=servers_folder(),
         trust_same_user=config.is_on("auth.trust_same_user_loopback"),
         needs_token=config.text("auth.mode") == "token",
+        proxies=proxies_of(config),
         grace_s=config.number("shutdown_grace_s"),
         notice_s=config.number("shutdown_notice_s"),
         meters=meters,
