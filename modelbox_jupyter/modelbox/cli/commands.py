@@ -120,6 +120,10 @@ COMMANDS = (
         "modelbox.cli.server.config:settings",
     ),
     Entry("server start", "Start a server, and serve until Ctrl-C or SIGTERM.", "modelbox.cli.server.start:start"),
+    Entry("server migrate", "Bring the schemas of databases up to date."),
+    Entry("server migrate plan", "Say which steps the schemas lack; changes nothing.", "modelbox.cli.server.migrate:plan"),
+    Entry("server migrate apply", "Apply the steps that the schemas lack, in order.", "modelbox.cli.server.migrate:apply"),
+    Entry("server migrate status", "Say which steps were applied when, and which are pending.", "modelbox.cli.server.migrate:status"),
     Entry("server gc", "Remove bytes and points that nothing refers to, and what broken uploads left.", "modelbox.cli.server.gc:gc"),
     Entry("server token", "Print the token of a server that runs here, for clients on other machines.", "modelbox.cli.server.token:token"),
 )
