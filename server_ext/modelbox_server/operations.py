@@ -377,6 +377,21 @@ def _get_artifact(call: Call[m.ArtifactQuery, None]) -> ArtifactRecord:
     return call.services.artifacts.get(call.caller, call.path["artifact_id"], call.query)
 
 
+@_carries_out(routes.BEGIN_UPLOAD)
+def _begin_upload(call: Call[m.Empty, m.ArtifactUploadQuery]) -> m.TransferTicket:
+    return call.services.transfers.begin_upload(call.caller, call.path["object_id"], call.body)
+
+
+@_carries_out(routes.FINISH_UPLOAD)
+def _finish_upload(call: Call[m.Empty, m.UploadFinish]) -> ArtifactRecord:
+    return call.services.transfers.finish_upload(call.caller, call.path["object_id"], call.body)
+
+
+@_carries_out(routes.BEGIN_DOWNLOAD)
+def _begin_download(call: Call[m.Empty, None]) -> m.TransferTicket:
+    return call.services.transfers.begin_download(call.caller, call.path["artifact_id"])
+
+
 @_carries_out(routes.DELETE_ARTIFACT)
 def _delete_artifact(call: Call[m.Empty, None]) -> m.Deleted:
     return call.services.artifacts.delete(call.caller, call.path["artifact_id"])

@@ -174,14 +174,22 @@ class StandaloneServer:
         except BaseException:
             self._close_listeners()
             raise
-        self._grpc = GrpcServer(self._face, self._gate)
-        self._server = server = HTTPServer(make_app(self._face, self._grpc), idle_connection_timeout=_IDLE_S)
+        self._grpc = self.grpc_server()
+        self._server = server = HTTPServer(self.application(self._grpc), idle_connection_timeout=_IDLE_S)
         await self._grpc.start()
         self._front = Front(server, self._grpc.peers, self._trusted_user_id, tls)
         accepts = (self._front.accept, self._front.accept_grpc)
         self._stop_accepting = [add_accept_handler(listener, accept) for listener, accept in zip(self._listeners, accepts, strict=False)]
         self._face.warm_up(settle=settle)
         self._tell_programs()
+
+    def application(self, grpc: GrpcServer) -> web.Application:
+        """Return what is served over HTTP."""
+        return make_app(self._face, grpc)
+
+    def grpc_server(self) -> GrpcServer:
+        """Return what is served over gRPC."""
+        return GrpcServer(self._face, self._gate)
 
     def _serve_meters(self) -> None:
         if self._meters_address is None:

@@ -33,7 +33,9 @@ from modelbox_server.service.objects import Objects
 from modelbox_server.service.people import PeopleService
 from modelbox_server.service.search import ExperimentSearch
 from modelbox_server.service.sql import SqlService
+from modelbox_server.service.tickets import TicketDesk
 from modelbox_server.service.tokens import TokensService
+from modelbox_server.service.transfers import BlobServers, TransfersService
 from modelbox_server.service.versions import VersionsService
 from modelbox_server.storage.blobs.s3_settings import S3Settings
 from modelbox_server.storage.databases.settings import DatabaseSettings
@@ -74,6 +76,10 @@ class StorageSettings:
         The bucket of ``s3``.
     grace_s
         How long contents that lost their last artifact are spared after they were stored.
+    blob_servers
+        Addresses of servers that move bytes on behalf of this one.
+    ticket_key, ticket_lifetime_s
+        What this server and those share, and how long a ticket is good.
     """
 
     folder: Path
@@ -87,6 +93,9 @@ class StorageSettings:
     metrics_database: DatabaseSettings | None = None
     s3: S3Settings | None = None
     grace_s: float = 0.0
+    blob_servers: tuple[str, ...] = ()
+    ticket_key: str = field(default="", repr=False)
+    ticket_lifetime_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,7 @@ class Services:
     metrics: MetricsService
     events: EventsService
     artifacts: ArtifactsService
+    transfers: TransfersService
     changes: ChangesService
     hanging: HangingService
     actions: ActionsService
@@ -146,18 +156,19 @@ def services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobSto
     cleanup = ExitStack()
     for store in (blobs, metrics, metadata):
         cleanup.callback(store.close)
-    return _services_over(metadata, metrics, blobs, clock, cleanup)
+    return _services_over(metadata, metrics, blobs, clock, cleanup, StorageSettings(Path()))
 
 
 def _services_over(
-    metadata: MetadataStore, metrics: MetricsStore, blobs: BlobStore, clock: Clock, cleanup: ExitStack, grace_s: float = 0.0
+    metadata: MetadataStore, metrics: MetricsStore, blobs: BlobStore, clock: Clock, cleanup: ExitStack, settings: StorageSettings
 ) -> Services:
-    garbage = GarbageCollector(metadata, metrics, blobs, grace_s)
+    garbage = GarbageCollector(metadata, metrics, blobs, settings.grace_s)
     objects = Objects(metadata, metrics, blobs, garbage)
     records = Records(metadata)
     tokens = TokensService(metadata, clock)
     people = PeopleService(metadata, tokens)
     search = ExperimentSearch(metrics, clock)
+    artifacts = ArtifactsService(records, blobs, objects, clock)
     return Services(
         namespaces=NamespacesService(records),
         experiments=ExperimentsService(records, objects, search, clock),
@@ -168,7 +179,8 @@ def _services_over(
         metadata=MetadataService(records, clock),
         metrics=MetricsService(records, metrics),
         events=EventsService(records, clock),
-        artifacts=ArtifactsService(records, blobs, objects, clock),
+        artifacts=artifacts,
+        transfers=TransfersService(artifacts, _blob_servers(settings, clock), clock),
         changes=ChangesService(records),
         hanging=HangingService(records),
         actions=ActionsService(records, clock),
@@ -183,6 +195,12 @@ def _services_over(
         garbage=garbage,
         _cleanup=cleanup,
     )
+
+
+def _blob_servers(settings: StorageSettings, clock: Clock) -> BlobServers | None:
+    if not settings.blob_servers:
+        return None
+    return BlobServers(settings.blob_servers, TicketDesk(settings.ticket_key, clock), settings.ticket_lifetime_s)
 
 
 def build_services(settings: StorageSettings, *, clock: Clock = now, meters: Meters | None = None) -> Services:
@@ -233,7 +251,7 @@ def _opened(settings: StorageSettings, clock: Clock, cleanup: ExitStack, meters:
                 TimedMetricsStore(metrics, meters),
                 TimedBlobStore(blobs, meters),
             )
-        return _services_over(metadata, metrics, blobs, clock, cleanup.pop_all(), settings.grace_s)
+        return _services_over(metadata, metrics, blobs, clock, cleanup.pop_all(), settings)
 
 
 def _make_private(folder: Path) -> None:

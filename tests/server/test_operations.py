@@ -7,6 +7,7 @@ import pytest
 
 from modelbox.entities.records import ActionStatus, Role, Status
 from modelbox.entities.values import json_from_wire, json_to_wire
+from modelbox.errors import InvalidRequest, NoContent
 from modelbox.wire import access as a
 from modelbox.wire import messages as m
 from modelbox.wire import routes
@@ -126,6 +127,12 @@ def test_every_operation_is_carried_over_the_wire_without_loss(services: Service
     assert call(routes.LIST_TOKENS).items == [made.item]
     assert call(routes.REVOKE_TOKEN, token_id=made.item.id).deleted == 1
 
+    large = m.ArtifactUploadQuery(name="large.bin", size_bytes=1 << 30)
+    assert call(routes.BEGIN_UPLOAD, body=large, object_id=model.id).how == "server"
+    with pytest.raises(InvalidRequest, match="hands out no tickets"):
+        call(routes.FINISH_UPLOAD, body=m.UploadFinish(artifact=large, receipt="none"), object_id=model.id)
+    with pytest.raises(NoContent):
+        call(routes.BEGIN_DOWNLOAD, artifact_id=artifact.id)
     assert call(routes.DELETE_METADATA, m.MetadataDelete(key="a"), object_id=experiment.id).deleted == 1
     assert call(routes.DELETE_ARTIFACT, artifact_id=artifact.id).deleted == 1
     assert call(routes.DELETE_MODEL_VERSION, version_id=version.id).deleted == 1

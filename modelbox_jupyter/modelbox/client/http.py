@@ -7,7 +7,6 @@ goes to the address that was named, and nowhere else.
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import socket
 import ssl
@@ -19,11 +18,12 @@ from urllib.parse import urlencode, urljoin
 import msgspec
 
 from modelbox.client import progress
+from modelbox.client.direct import Direct, Source
+from modelbox.client.file_body import CHUNK_BYTES, FileBody
 from modelbox.client.pool import ConnectionPool
 from modelbox.client.trust import Trust, refusal_of
 from modelbox.errors import (
     BatchConflict,
-    ChecksumMismatch,
     Conflict,
     InvalidRequest,
     ModelBoxError,
@@ -57,9 +57,9 @@ Q = TypeVar("Q")
 B = TypeVar("B")
 R = TypeVar("R")
 
-_CHUNK_BYTES = 1 << 20
 _MAX_PROBLEM_BYTES = 1 << 20
 _JSON = "application/json"
+_OCTETS = "application/octet-stream"
 
 # What an answer means that is no problem document of ours: it comes from a proxy, from Jupyter itself, or from something else altogether.
 _FOREIGN: Mapping[int, type[ModelBoxError]] = {
@@ -105,6 +105,10 @@ class HttpTransport:
         if token is not None and not (token.isascii() and token.isprintable()):
             raise InvalidRequest("The token has characters that cannot be sent in a header: copy it again.")
         self._address = address
+        self._direct = Direct(self.call, self._elsewhere)
+        self._direct_from_bytes: int | None = None
+        self._ca_file = "" if trust is None else trust.ca_file
+        self._connect_timeout_s, self._answer_timeout_s = connect_timeout_s, answer_timeout_s
         self._headers = {"User-Agent": "modelbox-python", **({"Authorization": f"Bearer {token}"} if token else {})}
         self._pool = ConnectionPool(address, trust or Trust(), connect_timeout_s=connect_timeout_s, answer_timeout_s=answer_timeout_s)
 
@@ -157,54 +161,80 @@ class HttpTransport:
         if size_bytes is None:
             size_bytes = content.seek(0, 2) - begin
         content.seek(begin)
+        if self._direct_from_bytes is not None and size_bytes >= self._direct_from_bytes:
+            artifact = self._direct.upload(object_id, query, content, begin, size_bytes)
+            if artifact is not None:
+                return artifact
         follows = query.sha256 is None
         if follows:
             query = msgspec.structs.replace(query, size_bytes=size_bytes, sha256_follows=True)
-        body = _FileBody(content, begin, size_bytes, digest_follows=follows)
-        headers = {"Accept": _JSON, "Content-Type": "application/octet-stream", "Content-Length": str(body.length_bytes)}
         target = _target(routes.UPLOAD_ARTIFACT, {"object_id": object_id}, query)
-        with self._exchange("PUT", target, body, headers) as response:
-            return wire_json.decode_trusted(response.read(), routes.UPLOAD_ARTIFACT.response)
+        answer = self.put(target, FileBody(content, begin, size_bytes, digest_follows=follows), {})
+        return wire_json.decode_trusted(answer, routes.UPLOAD_ARTIFACT.response)
+
+    def put(self, target: str, body: FileBody, headers: Mapping[str, str]) -> bytes:
+        """Send a file to a path of this server and return its answer."""
+        sent = {"Accept": _JSON, "Content-Type": _OCTETS, "Content-Length": str(body.length_bytes), **headers}
+        with self._exchange("PUT", target, body, sent) as response:
+            return response.read(_MAX_PROBLEM_BYTES)
 
     def download(self, artifact_id: str, *, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of an artifact from `start` up to `stop`; where a connection breaks in between, another goes on from there."""
+        target = _target(routes.DOWNLOAD_ARTIFACT, {"artifact_id": artifact_id}, None)
+        sources: list[Source] = [lambda begin, end: self.pieces(target, begin, end, {})]
+        if self._direct_from_bytes is not None and (stop is None or stop - start >= self._direct_from_bytes):
+            sources = [*self._direct.sources(artifact_id), *sources]
         while stop is None or start < stop:
             came = start
             try:
-                for chunk in self._download_from(start, stop, artifact_id):
+                for chunk in sources[0](start, stop):
                     start += len(chunk)
                     yield chunk
-            except ServerUnreachable:
-                # The content behind an id never changes, so the rest of it fits what has come; without any progress it is no use.
-                if start == came:
+            except ModelBoxError as error:
+                # The content behind an id never changes, so the rest of it fits what has come, from wherever it comes.
+                if len(sources) > 1:
+                    del sources[0]
+                elif start == came or not isinstance(error, ServerUnreachable):  # without any progress it is no use
                     raise
             else:
                 return
 
-    def _download_from(self, start: int, stop: int | None, artifact_id: str) -> Iterator[bytes]:
+    def pieces(self, target: str, start: int, stop: int | None, headers: Mapping[str, str]) -> Iterator[bytes]:
+        """Yield what lies at a path of this server from `start` up to `stop`."""
         ranged = start > 0 or stop is not None
-        headers = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"} if ranged else {}
-        target = _target(routes.DOWNLOAD_ARTIFACT, {"artifact_id": artifact_id}, None)
-        with self._exchange("GET", target, None, headers) as response:
+        sent = {**headers, **({"Range": f"bytes={start}-{'' if stop is None else stop - 1}"} if ranged else {})}
+        with self._exchange("GET", target, None, sent) as response:
             if ranged and response.status != 206:
                 raise StorageError(f"{self._address} ignored the range that was asked for: is a proxy in between?")
-            while chunk := response.read(_CHUNK_BYTES):
+            while chunk := response.read(CHUNK_BYTES):
                 yield chunk
             if response.length:
                 raise http.client.IncompleteRead(b"", response.length)
 
+    def _elsewhere(self, address: ServerAddress) -> HttpTransport:
+        """Return a transport to a server that this one names; our token is not for it."""
+        return HttpTransport(
+            address,
+            trust=Trust(ca_file=self._ca_file),
+            connect_timeout_s=self._connect_timeout_s,
+            answer_timeout_s=self._answer_timeout_s,
+        )
+
     def close(self) -> None:
         """Release connections."""
+        self._direct.close()
         self._pool.close()
 
     @contextmanager
     def _exchange(
-        self, method: str, target: str, body: bytes | _FileBody | None, headers: Mapping[str, str]
+        self, method: str, target: str, body: bytes | FileBody | None, headers: Mapping[str, str]
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request and yield its answer if that is a success; raise what went wrong otherwise."""
         connection, response = self._send(method, target, body, {**self._headers, **headers})
         clean = False
         try:
+            if direct_from := response.headers.get(routes.DIRECT_FROM_HEADER):
+                self._direct_from_bytes = int(direct_from) if direct_from.isascii() and direct_from.isdigit() else None
             if not 200 <= response.status < 300:
                 raise self._error(response)
             yield response
@@ -222,7 +252,7 @@ class HttpTransport:
                 connection.close()
 
     def _send(
-        self, method: str, target: str, body: bytes | _FileBody | None, headers: Mapping[str, str]
+        self, method: str, target: str, body: bytes | FileBody | None, headers: Mapping[str, str]
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         for last_try in (False, True):
             try:
@@ -273,47 +303,6 @@ class HttpTransport:
         return kind(problem.detail, field=problem.field, limit=problem.limit, retry_after_s=wait_s)
 
 
-class _FileBody:
-    """A body that is read from a file, from the same place again when it has to be sent twice, with its digest behind it if wanted."""
-
-    def __init__(self, content: Content, begin: int, size_bytes: int, *, digest_follows: bool) -> None:
-        self._content, self._begin, self._size_bytes, self._digest_follows = content, begin, size_bytes, digest_follows
-
-    @property
-    def length_bytes(self) -> int:
-        """Return the length of the body."""
-        return self._size_bytes + (hashlib.sha256().digest_size if self._digest_follows else 0)
-
-    def chunks(self) -> Iterator[bytes | memoryview]:
-        """Yield the body piece by piece; each is good until the next is asked for."""
-        if not self._digest_follows:
-            yield from self._pieces()
-            return
-        from concurrent.futures import ThreadPoolExecutor  # only who uploads waits for it
-
-        digest = hashlib.sha256()
-        with ThreadPoolExecutor(1, thread_name_prefix="modelbox-digest") as helper:
-            for piece in self._pieces():
-                hashing = helper.submit(digest.update, piece)
-                yield piece
-                hashing.result()
-        yield digest.digest()
-
-    def _pieces(self) -> Iterator[memoryview]:
-        self._content.seek(self._begin)
-        left = self._size_bytes
-        buffer = memoryview(bytearray(min(left, _CHUNK_BYTES)))
-        while left:
-            try:
-                count = self._content.readinto(buffer[: min(left, _CHUNK_BYTES)])
-            except OSError as error:
-                raise InvalidRequest(f"The file could not be read to its end ({error.strerror}): nothing was stored.") from error
-            if not count:
-                raise ChecksumMismatch(f"The file ended {left} bytes early: it changed while it was read, and nothing was stored.")
-            left -= count
-            yield buffer[:count]
-
-
 def answers(address: ServerAddress, trust: Trust | None = None, *, timeout_s: float = 1.5) -> bool:
     """Tell whether a ModelBox server lives at `address`. No token is sent."""
     transport = HttpTransport(address, trust=trust, connect_timeout_s=timeout_s, answer_timeout_s=timeout_s)
@@ -328,9 +317,9 @@ def answers(address: ServerAddress, trust: Trust | None = None, *, timeout_s: fl
 
 
 def _one_exchange(
-    connection: http.client.HTTPConnection, method: str, target: str, body: bytes | _FileBody | None, headers: Mapping[str, str]
+    connection: http.client.HTTPConnection, method: str, target: str, body: bytes | FileBody | None, headers: Mapping[str, str]
 ) -> http.client.HTTPResponse:
-    if not isinstance(body, _FileBody):
+    if not isinstance(body, FileBody):
         connection.request(method, target, body=body, headers=dict(headers))
         return connection.getresponse()
     connection.putrequest(method, target, skip_accept_encoding=True)
@@ -348,12 +337,12 @@ def _one_exchange(
 
 def _all_of(response: http.client.HTTPResponse) -> bytes | bytearray:
     """Return the body of an answer, and tell of a large one how far it is."""
-    if response.length is None or response.length <= _CHUNK_BYTES:
+    if response.length is None or response.length <= CHUNK_BYTES:
         return response.read()
     body = bytearray(response.length)
     view = memoryview(body)  # pieces that have to be joined would be copied
     place = 0
-    while count := response.readinto(view[place : place + _CHUNK_BYTES]):
+    while count := response.readinto(view[place : place + CHUNK_BYTES]):
         place += count
         progress.advance(count)
     if place < len(body):

@@ -31,6 +31,8 @@ __all__ = [
     "AppendResult",
     "ArtifactUploadQuery",
     "ArtifactsQuery",
+    "BlobStored",
+    "BlobUploadQuery",
     "ChangesQuery",
     "CheckpointCreate",
     "Created",
@@ -72,6 +74,8 @@ __all__ = [
     "SummaryColumns",
     "TrackArtifacts",
     "TrackedFile",
+    "TransferTicket",
+    "UploadFinish",
 ]
 
 MAX_PAGE = 1000
@@ -484,6 +488,42 @@ class ArtifactUploadQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     md5: str | None = None
     size_bytes: int | None = None
     sha256_follows: Annotated[bool, Meta(description="The body ends with the 32 bytes of the SHA-256 of the content before.")] = False
+
+
+class TransferTicket(Struct, frozen=True, kw_only=True):
+    """Where the bytes of an artifact go or come from, and what opens the door there.
+
+    `how` is ``server``: this server itself, by the routes without tickets; ``blob_server``: any of `urls`, which are servers that know
+    nothing but tickets; ``storage``: the first of `urls`, which is the storage itself; or ``digest``: say the SHA-256 of the bytes and ask
+    again.
+    """
+
+    how: Literal["server", "blob_server", "storage", "digest"]
+    urls: list[str] = []
+    headers: Annotated[dict[str, str], Meta(description="What has to be sent along, and is not told to anybody else.")] = {}
+    receipt: Annotated[str, Meta(description="What finishes an upload to the storage; a blob server gives its own.")] = ""
+    expires_at: datetime | None = None
+
+
+class UploadFinish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bytes that were sent elsewhere become an artifact with these properties."""
+
+    artifact: ArtifactUploadQuery
+    receipt: str
+
+
+class BlobUploadQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the bytes for a blob server come; everything else stands in the ticket."""
+
+    sha256_follows: bool = False
+
+
+class BlobStored(Struct, frozen=True, kw_only=True):
+    """What a blob server keeps now; `receipt` is the proof for the server that makes an artifact of it."""
+
+    sha256: str
+    size_bytes: int
+    receipt: str
 
 
 class ArtifactQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

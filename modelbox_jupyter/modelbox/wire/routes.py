@@ -24,9 +24,12 @@ from modelbox.entities.records import (
 from modelbox.wire import access as a
 from modelbox.wire import messages as m
 
-__all__ = ["API_PREFIX", "ROUTES", "Action", "Route"]
+__all__ = ["API_PREFIX", "BLOB_ROUTES", "DIRECT_FROM_HEADER", "ROUTES", "Action", "Route"]
 
 API_PREFIX = "/api/v1"
+
+DIRECT_FROM_HEADER = "ModelBox-Direct-From"
+"""On the answers of a server that hands out tickets for transfers: from how many bytes on a client should ask for one."""
 
 Q = TypeVar("Q")
 B = TypeVar("B")
@@ -249,6 +252,25 @@ DOWNLOAD_ARTIFACT: Route[m.Empty, None, ArtifactRecord] = Route(
     "read",
     "download",
 )
+BEGIN_UPLOAD = _write(
+    "begin_upload",
+    "POST",
+    "/objects/{object_id}/uploads",
+    m.ArtifactUploadQuery,
+    m.TransferTicket,
+    "Ask where the bytes of a large artifact should go",
+)
+FINISH_UPLOAD = _write(
+    "finish_upload",
+    "POST",
+    "/objects/{object_id}/uploads/finish",
+    m.UploadFinish,
+    ArtifactRecord,
+    "Make an artifact of bytes that were sent elsewhere",
+)
+BEGIN_DOWNLOAD = _read(
+    "begin_download", "/artifacts/{artifact_id}/ticket", m.Empty, m.TransferTicket, "Ask where the bytes of an artifact come from"
+)
 DELETE_ARTIFACT = _delete("delete_artifact", "/artifacts/{artifact_id}", m.Empty, "Delete an artifact")
 
 CREATE_ACTION = _write(
@@ -276,3 +298,13 @@ LIST_MEMBERS = _read("list_members", "/members", m.Empty, m.Page[m.Member], "Lis
 
 ROUTES: tuple[Route[object, object, object], ...] = tuple(value for value in list(globals().values()) if isinstance(value, Route))
 """Every operation of the API."""
+
+PUT_BLOB: Route[m.BlobUploadQuery, None, m.BlobStored] = Route(
+    "put_blob", "PUT", "/blobs", m.BlobUploadQuery, None, m.BlobStored, "Store the bytes that a ticket is for", "write", "upload"
+)
+GET_BLOB: Route[m.Empty, None, m.BlobStored] = Route(
+    "get_blob", "GET", "/blobs", m.Empty, None, m.BlobStored, "Send the bytes that a ticket is for; single ranges work", "read", "download"
+)
+
+BLOB_ROUTES: tuple[Route[m.BlobUploadQuery, None, m.BlobStored] | Route[m.Empty, None, m.BlobStored], ...] = (PUT_BLOB, GET_BLOB)
+"""Every operation of a blob server, which knows no others, and no callers but tickets."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelbox.errors import ConfigError, nearest, shortened
-from modelbox_server.config.table import METRICS_PORT, SECTIONS, SETTINGS, find_setting
+from modelbox_server.config.table import METRICS_PORT, MIN_TICKET_KEY_CHARACTERS, SECTIONS, SETTINGS, find_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -301,6 +301,7 @@ def _contradictions(values: Mapping[str, Value], document: Mapping[str, object])
         if values[given] and not values[other]:
             yield f"{other}: missing, {given} needs it."
     yield from _contradictions_of_proxies(values)
+    yield from _contradictions_of_tickets(values)
 
 
 def _contradictions_of_proxies(values: Mapping[str, Value]) -> Iterator[str]:
@@ -334,6 +335,18 @@ def _contradictions_of_addresses(values: Mapping[str, Value]) -> Iterator[str]:
             )
     if values["grpc_listen_addr"] == values["listen_addr"] and not str(values["listen_addr"]).endswith(":0"):
         yield "grpc_listen_addr: it is listen_addr, which speaks gRPC anyway. Leave it out, or choose another port."
+
+
+def _contradictions_of_tickets(values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield what is missing for metadata servers and blob servers to work together."""
+    servers, key = values["blob_servers"], values["tickets.key"]
+    if values["mode"] == "metadata" and not servers:
+        yield 'blob_servers: empty, mode = "metadata" needs the address of at least one. Use mode = "all" to do without.'
+    if (values["mode"] == "blob" or servers) and (not isinstance(key, str) or len(key) < MIN_TICKET_KEY_CHARACTERS):
+        yield f"tickets.key: expected at least {MIN_TICKET_KEY_CHARACTERS} characters, the same on all servers that work together."
+    for url in servers if isinstance(servers, tuple) else ():
+        if not url.startswith(("http://", "https://")):
+            yield f'blob_servers: expected addresses such as "http://blob1:8085", got {shortened(url, 40)}.'
 
 
 def parse_endpoint(address: str, setting: str) -> Endpoint:

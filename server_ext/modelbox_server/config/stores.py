@@ -17,9 +17,10 @@ from modelbox_server.wiring import StorageSettings, passing_services
 if TYPE_CHECKING:
     from modelbox_server.config.loading import ServerConfig
     from modelbox_server.observing.meters import Meters
+    from modelbox_server.storage.interfaces import BlobStore
     from modelbox_server.wiring import Services
 
-__all__ = ["check_shared", "check_storage", "configured_services", "database_settings"]
+__all__ = ["check_shared", "check_storage", "configured_blobs", "configured_services", "database_settings"]
 
 _SETTINGS = {"metadata": "metadata_storage", "metrics": "metrics_storage", "artifacts": "artifact_storage"}
 
@@ -57,8 +58,35 @@ def configured_services(config: ServerConfig, meters: Meters | None = None) -> S
         metrics_database=database_settings(config, "metrics_storage"),
         s3=_s3(config),
         grace_s=config.number("garbage.grace_s"),
+        blob_servers=config.texts("blob_servers"),
+        ticket_key=config.text("tickets.key"),
+        ticket_lifetime_s=config.number("tickets.lifetime_s"),
     )
     return passing_services(settings, meters=meters)
+
+
+def configured_blobs(config: ServerConfig, meters: Meters | None = None) -> BlobStore:
+    """Open the store of artifacts alone, for a blob server.
+
+    Raises
+    ------
+    ConfigError
+        It is not there in this version, or not one that other servers share.
+    StorageError, StorageUnavailable
+        It cannot be opened.
+    """
+    from modelbox_server.observing.stores import TimedBlobStore
+    from modelbox_server.storage.registry import open_store
+
+    check_storage(config)
+    folder = _place(config, "artifact_storage_filesystem.base_dir")
+    s3 = _s3(config)
+    if config.text("artifact_storage") == "filesystem":
+        if folder is None:
+            raise ConfigError("artifact_storage_filesystem.base_dir is not set: name the folder that all servers share.")
+        _own(folder)
+    blobs = open_store("artifacts", config.text("artifact_storage"), Path(), folder if s3 is None else s3)
+    return blobs if meters is None else TimedBlobStore(blobs, meters)
 
 
 def check_storage(config: ServerConfig) -> None:

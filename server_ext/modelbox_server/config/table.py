@@ -19,6 +19,9 @@ __all__ = ["METRICS_PORT", "SECTIONS", "SETTINGS", "Kind", "Section", "Setting",
 METRICS_PORT = 2112
 """Where Prometheus finds the page unless the settings say otherwise, as in 2022."""
 
+MIN_TICKET_KEY_CHARACTERS = 32
+"""Least length of ``tickets.key``."""
+
 Kind: TypeAlias = Literal["text", "integer", "number", "boolean", "list of texts"]
 """What a value is, in the words of messages."""
 
@@ -104,6 +107,7 @@ SECTIONS = (
     Section("metrics_storage_integrated", "Metrics in one SQLite file.", ("metrics_storage", "integrated")),
     Section("metrics_storage_timescaledb", "Metrics in TimescaleDB.", ("metrics_storage", "timescaledb")),
     Section("metrics_storage_mysql", "Metrics in MySQL or MariaDB.", ("metrics_storage", "mysql")),
+    Section("tickets", "What lets clients transfer bytes by way of blob servers."),
     Section("garbage", "What no artifact refers to any more."),
     Section("auth", "Who may call."),
 )
@@ -286,6 +290,24 @@ SETTINGS: tuple[Setting, ...] = (
         most=36500,
     ),
     *_database("metrics_storage_mysql", None, 3306, None, None),
+    Setting(
+        "",
+        "mode",
+        "text",
+        "What the server does: `metadata` has blob servers move large files, `blob` does nothing but that, `all` does without.",
+        "all",
+        choices=("all", "metadata", "blob"),
+    ),
+    Setting("", "blob_servers", "list of texts", "Addresses of blob servers, as clients reach them.", ()),
+    Setting(
+        "tickets",
+        "key",
+        "text",
+        "At least 32 random characters, the same on all servers; who has it can read and write every file.",
+        None,
+        secret=True,
+    ),
+    Setting("tickets", "lifetime_s", "number", "Seconds in which a transfer has to begin.", 300.0, least=1, most=3600),
     Setting(
         "garbage",
         "grace_s",

@@ -84,11 +84,15 @@ class GrpcServer:
     async def start(self) -> None:
         """Listen on the socket."""
         self._server = server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers((_Handlers(self),))
+        self.add_services(server)
         add_health(server, self._face)
-        add_reflection(server)
         server.add_insecure_port(f"unix:{self.peers.socket_path}")
         await server.start()
+
+    def add_services(self, server: grpc.aio.Server) -> None:
+        """Have a gRPC server carry out the calls."""
+        server.add_generic_rpc_handlers((_Handlers(self),))
+        add_reflection(server)
 
     def end_watches(self) -> None:
         """Let those who watch see what happened until now, and tell them to come back later: they would never end by themselves."""

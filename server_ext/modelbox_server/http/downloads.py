@@ -40,7 +40,7 @@ class DownloadExchange(Exchange):
     async def answer(self) -> None:
         """Send."""
         handler, headers = self.handler, self.handler.request.headers
-        record = await handler.face.run(self._record)
+        record = await handler.face.run(self.record)
         size = record.size_bytes or 0
         etag = f'"{record.sha256}"'
         handler.set_header("Accept-Ranges", "bytes")
@@ -76,16 +76,20 @@ class DownloadExchange(Exchange):
         await self._send(first)
         handler.finish()
 
-    def _record(self) -> ArtifactRecord:
+    def record(self) -> ArtifactRecord:
+        """Return what is sent; called in a worker thread."""
         handler = self.handler
         return operations.run(handler.face.services(), handler.caller, GET_ARTIFACT, handler.path_kwargs, ArtifactQuery(), None)
 
     def _open(self, start: int, stop: int) -> bytes:
         """Open the content and return its first piece, so that an error of either still has a status of its own."""
-        handler = self.handler
-        content = handler.face.services().artifacts.open(handler.caller, handler.path_kwargs["artifact_id"], start, stop)
-        self._chunks = content.chunks
+        self._chunks = self.chunks(start, stop)
         return next(self._chunks, b"")
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+        """Return the bytes from `start` up to `stop`; called in a worker thread."""
+        handler = self.handler
+        return handler.face.services().artifacts.open(handler.caller, handler.path_kwargs["artifact_id"], start, stop).chunks
 
     async def _send(self, first: bytes) -> None:
         piece = first

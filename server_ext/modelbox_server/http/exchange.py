@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 from tornado import iostream, web
 
 from modelbox.errors import InvalidRequest, MethodNotAllowed, ModelBoxError, TooLarge
+from modelbox.wire.routes import DIRECT_FROM_HEADER
 from modelbox_server.http.cors import cors_headers
 from modelbox_server.http.problems import headers_of, problem_body, problem_for
 from modelbox_server.observing.logs import REQUEST_ID
@@ -326,6 +327,8 @@ class ExchangeHandler(web.RequestHandler):
         self.set_status(status)
         self.set_header("Content-Type", media)
         self.set_header("Content-Length", str(len(body)))
+        if (direct_from_bytes := self.face.direct_from_bytes) is not None:
+            self.set_header(DIRECT_FROM_HEADER, str(direct_from_bytes))
         if len(body) <= _SLICE_BYTES:
             self._sent_bytes += len(body)
             self.finish(body)

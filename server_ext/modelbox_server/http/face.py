@@ -64,6 +64,11 @@ class ServiceHolder:
                     self._services = self._open()
         return self._services
 
+    @property
+    def opened(self) -> Services | None:
+        """The services, when they are open already."""
+        return self._services
+
     def close(self) -> None:
         """Close the services, when they were opened."""
         with self._lock:
@@ -143,6 +148,12 @@ class Face:
     def services(self) -> Services:
         """Return the services; only from within :meth:`run`."""
         return self._holder.get()
+
+    @property
+    def direct_from_bytes(self) -> int | None:
+        """From which size on clients should ask for a ticket to transfer bytes; ``None`` when never, or nobody knows yet."""
+        services = self._holder.opened
+        return None if services is None else services.transfers.direct_from_bytes
 
     async def ingest(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Do as :meth:`run`, in threads that only ingest uses: a store takes one batch at a time, and readers must not queue behind it."""

@@ -15,7 +15,7 @@ from modelbox_server.http.headers import sha256_of_digest
 from modelbox_server.http.incoming import query_of
 
 if TYPE_CHECKING:
-    from modelbox_server.service.artifacts import ArtifactUpload
+    from modelbox_server.service.artifacts import Upload
 
 __all__ = ["UploadExchange"]
 
@@ -30,15 +30,14 @@ class UploadExchange(Exchange):
     the network.
     """
 
-    _upload: ArtifactUpload | None = None
+    _upload: Upload[object] | None = None
     _writing: asyncio.Future[None] | None = None
     _spare: memoryview | None = None
 
     async def begin(self) -> None:
         """Check the declared properties and open the upload."""
-        query = self._declared(query_of(self.handler, ArtifactUploadQuery))
-        object_id = self.handler.path_kwargs["object_id"]
-        self._upload = await self.handler.face.run(self._open, object_id, query)
+        query = self._declared(self.query())
+        self._upload = await self.handler.face.run(lambda: self.open(query).__enter__())
         self._until_digest_bytes = query.size_bytes if query.sha256_follows else None
         self._digest = bytearray()
         # Most files are small, and so are their buffers; yet there is room for the byte too much that shows a wrong size.
@@ -62,9 +61,14 @@ class UploadExchange(Exchange):
             raise InvalidRequest("The Content-Digest header and the parameter sha256 differ: send one of them.", field="Content-Digest")
         return msgspec.structs.replace(query, sha256=digest)
 
-    def _open(self, object_id: str, query: ArtifactUploadQuery) -> ArtifactUpload:
+    def query(self) -> ArtifactUploadQuery:
+        """Return what the request says of the bytes beside its headers."""
+        return query_of(self.handler, ArtifactUploadQuery)
+
+    def open(self, query: ArtifactUploadQuery) -> Upload[object]:
+        """Return where the bytes go; called in a worker thread."""
         handler = self.handler
-        return handler.face.services().artifacts.begin_upload(handler.caller, object_id, query).__enter__()
+        return handler.face.services().artifacts.begin_upload(handler.caller, handler.path_kwargs["object_id"], query)
 
     async def receive(self, data: bytes) -> None:
         """Pass the body on in pieces that are worth a change of threads."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -29,7 +29,7 @@ from modelbox_server.service.paging import page_of
 from modelbox_server.storage.blobs.digests import beside
 from modelbox_server.storage.interfaces import BlobInfo, BlobStore, BlobWriter, Condition, MetadataTransaction, Order
 
-__all__ = ["ArtifactContent", "ArtifactUpload", "ArtifactsService"]
+__all__ = ["ArtifactContent", "ArtifactUpload", "ArtifactsService", "Upload", "verified"]
 
 _MD5_UP_TO_BYTES = 32 << 20
 """Larger uploads get their MD5 only when it is declared, or asked for: it would take most of the time of an upload."""
@@ -44,6 +44,9 @@ class ArtifactContent:
     start: int
     stop: int
     chunks: Iterator[bytes]
+
+
+R_co = TypeVar("R_co", covariant=True)
 
 
 class ArtifactsService:
@@ -61,6 +64,11 @@ class ArtifactsService:
         The same bytes under the same name and type are the same artifact, however often they are sent. Other bytes under a name that is
         taken become a second artifact of that name, newer than the first.
         """
+        declared, _ = self.declared(caller, object_id, query)
+        return ArtifactUpload(self._blobs, declared, lambda info: self.record_upload(caller, object_id, declared, info))
+
+    def declared(self, caller: Caller, object_id: str, query: ArtifactUploadQuery) -> tuple[ArtifactUploadQuery, ObjectRef]:
+        """Return what is said of an upload, checked, and the object that it is for, which the caller may write to."""
         declared = ArtifactUploadQuery(
             name=checked_artifact_name(query.name),
             file_type=query.file_type,
@@ -70,11 +78,13 @@ class ArtifactsService:
             size_bytes=checked_size(query.size_bytes, field="size_bytes"),
         )
         with self._records.read(caller) as tx:
-            caller.access.require(Role.WRITER, resolve(tx, object_id).namespace, "upload")
-        return ArtifactUpload(self._blobs, declared, lambda info: self._record_upload(caller, object_id, declared, info))
+            parent = resolve(tx, object_id)
+            caller.access.require(Role.WRITER, parent.namespace, "upload")
+            return declared, parent
 
     @again
-    def _record_upload(self, caller: Caller, object_id: str, declared: ArtifactUploadQuery, info: BlobInfo) -> ArtifactRecord:
+    def record_upload(self, caller: Caller, object_id: str, declared: ArtifactUploadQuery, info: BlobInfo) -> ArtifactRecord:
+        """Make an artifact of bytes that lie in the blob store, for as long as they do."""
         try:
             with self._records.write(caller, object_id) as tx:
                 self._objects.hold_content(info.key)
@@ -130,7 +140,7 @@ class ArtifactsService:
         if not query.md5 or record.md5 or record.content is None:
             return record
         digest = hashlib.md5(usedforsecurity=False)
-        for chunk in _verified(self._blobs.read(record.content), record):
+        for chunk in verified(self._blobs.read(record.content), record):
             digest.update(chunk)
         with self._records.write(caller, record.parent_id) as tx:
             # Nobody changed the artifact: this was true of it all the time.
@@ -153,13 +163,8 @@ class ArtifactsService:
         BlobMissing, ChecksumMismatch
             The stored bytes are gone, or are not those that were uploaded.
         """
-        with self._records.read(caller) as tx:
-            record = _require(tx, artifact_id)
-        if record.content is None:
-            raise NoContent(
-                f"The content of {shortened(record.name)} was never uploaded, only tracked at {shortened(record.uri)}: get it there."
-            )
-        size_bytes = self._size(record, record.content)
+        record, key = self.uploaded(caller, artifact_id)
+        size_bytes = self._size(record, key)
         end = size_bytes if stop is None else min(stop, size_bytes)
         if start < 0 or end < start or (start >= size_bytes and size_bytes > 0):
             raise RangeNotSatisfiable(
@@ -167,10 +172,33 @@ class ArtifactsService:
                 limit=f"{size_bytes} bytes",
             )
         if start == 0:
-            self._note_download(caller, record)
-        chunks = self._blobs.read(record.content, start, end)
+            self.note_download(caller, record)
+        chunks = self._blobs.read(key, start, end)
         whole = start == 0 and end == size_bytes
-        return ArtifactContent(record, size_bytes, start, end, _verified(chunks, record) if whole else chunks)
+        return ArtifactContent(record, size_bytes, start, end, verified(chunks, record) if whole else chunks)
+
+    def uploaded(self, caller: Caller, artifact_id: str) -> tuple[ArtifactRecord, str]:
+        """Return an artifact and the key of its bytes.
+
+        Raises
+        ------
+        NoContent
+            It is only tracked.
+        """
+        with self._records.read(caller) as tx:
+            record = _require(tx, artifact_id)
+        if record.content is None:
+            raise NoContent(
+                f"The content of {shortened(record.name)} was never uploaded, only tracked at {shortened(record.uri)}: get it there."
+            )
+        return record, record.content
+
+    def stored_bytes(self, key: str) -> int | None:
+        """Return how many bytes lie under a key; ``None`` where there is nothing."""
+        try:
+            return self._blobs.size(key)
+        except BlobMissing:
+            return None
 
     def _size(self, record: ArtifactRecord, key: str) -> int:
         try:
@@ -182,7 +210,8 @@ class ArtifactsService:
         return size_bytes
 
     @again
-    def _note_download(self, caller: Caller, record: ArtifactRecord) -> None:
+    def note_download(self, caller: Caller, record: ArtifactRecord) -> None:
+        """Leave a change event of a download."""
         with self._records.write(caller, record.parent_id) as tx:
             ref = tx.get(ObjectRef, record.parent_id)
             if ref is not None:
@@ -201,10 +230,20 @@ class ArtifactsService:
         return Deleted(deleted=1)
 
 
-class ArtifactUpload:
-    """Bytes on their way in. Nobody sees them before :meth:`commit`; leaving the ``with`` block without it drops them."""
+class Upload(Generic[R_co]):
+    """Bytes on their way in. Nobody sees them before :meth:`commit`; leaving the ``with`` block without it drops them.
 
-    def __init__(self, blobs: BlobStore, declared: ArtifactUploadQuery, record: Callable[[BlobInfo], ArtifactRecord]) -> None:
+    Parameters
+    ----------
+    blobs
+        Where they go.
+    declared
+        What is said of them.
+    record
+        Makes of them, once they are kept, what :meth:`commit` returns.
+    """
+
+    def __init__(self, blobs: BlobStore, declared: ArtifactUploadQuery, record: Callable[[BlobInfo], R_co]) -> None:
         self._blobs = blobs
         self._writer: BlobWriter | None = None
         self._declared = declared
@@ -238,8 +277,8 @@ class ArtifactUpload:
             raise self._wrong_size("more")
         self._open_writer().write(data)
 
-    def commit(self, *, sha256: str | None = None) -> ArtifactRecord:
-        """Keep the bytes and return the record of the artifact.
+    def commit(self, *, sha256: str | None = None) -> R_co:
+        """Keep the bytes and return what is made of them, such as the record of an artifact.
 
         Parameters
         ----------
@@ -266,6 +305,10 @@ class ArtifactUpload:
             "did the file change while it was read? Nothing was stored.",
             field="size_bytes",
         )
+
+
+ArtifactUpload: TypeAlias = Upload[ArtifactRecord]
+"""An upload that becomes an artifact."""
 
 
 def _require(tx: MetadataTransaction, artifact_id: str) -> ArtifactRecord:
@@ -359,7 +402,7 @@ def _merged(found: ArtifactRecord, wanted: ArtifactRecord) -> ArtifactRecord:
     return msgspec.structs.replace(found, md5=found.md5 or wanted.md5)
 
 
-def _verified(chunks: Iterator[bytes], record: ArtifactRecord) -> Iterator[bytes]:
+def verified(chunks: Iterator[bytes], record: ArtifactRecord) -> Iterator[bytes]:
     """Yield the chunks, but hold the last one back until the digest of all is right; hash each while the one before is put to use."""
     digest = hashlib.sha256()
     held: bytes | None = None

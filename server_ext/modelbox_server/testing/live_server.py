@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from modelbox_server.http.auth import ProxyIdentity
     from modelbox_server.wiring import Services
 
-__all__ = ["LiveServer", "live_server"]
+__all__ = ["LiveServer", "live_server", "serving"]
 
 _START_S = 30.0
 
@@ -84,6 +84,13 @@ def live_server(
         trust_same_user=trust_same_user,
         proxies=proxies,
     )
+    with serving(server):
+        yield LiveServer(server.url, server.token, server.port, server.grpc_address and server.grpc_address[1])
+
+
+@contextmanager
+def serving(server: StandaloneServer) -> Iterator[None]:
+    """Run a server in a thread of its own until the ``with`` block ends."""
     started = threading.Event()
     failures: list[BaseException] = []
     loop = asyncio.new_event_loop()
@@ -111,7 +118,7 @@ def live_server(
     started.wait(_START_S)
     try:
         if not failures:
-            yield LiveServer(server.url, server.token, server.port, server.grpc_address and server.grpc_address[1])
+            yield
     finally:
         if not loop.is_closed():
             loop.call_soon_threadsafe(stopped.set)

@@ -250,3 +250,22 @@ def test_the_table_of_the_documentation_has_every_setting() -> None:
     assert all(setting.help.endswith(".") for setting in SETTINGS)
     assert len({setting.variable for setting in SETTINGS}) == len(SETTINGS)
     assert {setting.section for setting in SETTINGS} == {section.name for section in SECTIONS}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('mode = "metadata"', 'blob_servers: empty, mode = "metadata" needs the address of at least one. Use mode = "all" to do without.'),
+        ('mode = "blob"', "tickets.key: expected at least 32 characters, the same on all servers that work together."),
+        (
+            'blob_servers = ["http://b:1"]\n[tickets]\nkey = "short"',
+            "tickets.key: expected at least 32 characters, the same on all servers that work together.",
+        ),
+        (
+            f'blob_servers = ["b:1"]\n[tickets]\nkey = "{"k" * 32}"',
+            "blob_servers: expected addresses such as \"http://blob1:8085\", got 'b:1'.",
+        ),
+    ],
+)
+def test_servers_that_work_together_have_a_key_and_addresses(text: str, problem: str) -> None:
+    assert problems(f"{text}\n[artifact_storage_filesystem]\nbase_dir = '/x'") == [problem]

@@ -17,7 +17,7 @@ import pytest
 
 from modelbox.wire.messages import ArtifactUploadQuery
 from modelbox_server.http.uploads import UploadExchange
-from modelbox_server.service.artifacts import ArtifactUpload
+from modelbox_server.service.artifacts import Upload
 from modelbox_server.testing.api_client import Answer, ApiClient
 from modelbox_server.testing.jupyter_process import JupyterProcess, jupyter_process
 from modelbox_server.testing.live_server import live_server
@@ -273,14 +273,14 @@ def test_half_an_upload_leaves_nothing(process: JupyterProcess, own: ApiClient, 
 
 def test_a_sender_who_goes_away_while_the_upload_is_opened_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opening, gone = threading.Event(), threading.Event()
-    begin = UploadExchange._open
+    begin = UploadExchange.open
 
-    def slowly(exchange: UploadExchange, object_id: str, query: ArtifactUploadQuery) -> ArtifactUpload:
+    def slowly(exchange: UploadExchange, query: ArtifactUploadQuery) -> Upload[object]:
         opening.set()
         gone.wait(20)
-        return begin(exchange, object_id, query)
+        return begin(exchange, query)
 
-    monkeypatch.setattr(UploadExchange, "_open", slowly)
+    monkeypatch.setattr(UploadExchange, "open", slowly)
     with live_server(partial(local_services, tmp_path)) as server:
         own = ApiClient(server.url, server.headers)
         experiment = own.create_experiment(str(uuid.uuid4()))

@@ -114,7 +114,13 @@ def test_every_object_is_created_read_listed_changed_and_deleted(client: ApiClie
     found = {item["id"] for item in call("find_artifacts", query=f"?objects={experiment},{model}").json["items"]}
     assert found == {artifact, tracked["id"]}
     assert client.api("GET", f"/artifacts/{artifact}/content").body == data
-    call.called |= {"upload_artifact", "download_artifact"}
+    assert call("begin_download", artifact_id=artifact).json["how"] == "server"
+    large = {"name": "large.bin", "size_bytes": 1 << 30}
+    assert call("begin_upload", large, object_id=experiment).json["how"] == "server"
+    # A server without blob servers hands out no tickets, so nobody can have a receipt.
+    finish = client.api("POST", f"/objects/{experiment}/uploads/finish", json_body={"artifact": large, "receipt": "none"})
+    assert (finish.status, finish.json["code"]) == (400, "invalid_request")
+    call.called |= {"upload_artifact", "download_artifact", "finish_upload"}
 
     action = call("create_action", {"name": "bench", "params": {"batch": {"$float": "NaN"}}}, object_id=model).json["item"]["id"]
     (state,) = call("list_actions", object_id=model).json["items"]

@@ -7,7 +7,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from modelbox_server.config.loading import ServerConfig
     from modelbox_server.standalone import StandaloneServer
+    from modelbox_server.storage.interfaces import BlobStore
+    from modelbox_server.wiring import Services
 
 __all__ = ["start"]
 
@@ -31,36 +33,60 @@ _log = logging.getLogger("modelbox.server")
 @click.command(epilog=example("server start --config-path modelbox_server.toml"))
 # With one hyphen too: that is how the documentation of 2022 writes it.
 @click.option("--config-path", "-config-path", metavar="FILE", type=CONFIG_FILE, help="Configuration file.")
+@click.option("--mode", type=click.Choice(["all", "metadata", "blob"]), help="What the server does, whatever the file says.")
 @may_be_insecure
-def start(config_path: Path | None, *, allow_insecure_config: bool) -> None:
+def start(config_path: Path | None, mode: str | None, *, allow_insecure_config: bool) -> None:
     """Start a server, and serve until Ctrl-C or SIGTERM.
 
     Without a file, the built-in defaults keep everything in memory.
     """
-    from modelbox_server.config.files import check_files, holders_of, proxies_of
+    from modelbox_server.config.files import check_files
     from modelbox_server.config.loading import load_config
-    from modelbox_server.config.stores import check_storage, configured_services
-    from modelbox_server.http.tokens import kept_token
+    from modelbox_server.config.stores import check_storage, configured_blobs, configured_services
     from modelbox_server.observing.logs import log_to
     from modelbox_server.observing.meters import Meters
-    from modelbox_server.standalone import StandaloneServer, serve
+    from modelbox_server.standalone import serve
 
-    read = partial(load_config, config_path, os.environ, allow_insecure=allow_insecure_config)
+    env = os.environ if mode is None else {**os.environ, "MODELBOX_MODE": mode}
+    read = partial(load_config, config_path, env, allow_insecure=allow_insecure_config)
     config = read()
     check_storage(config)
     check_files(config)
     log_to(sys.stderr, config.text("log_format"), config.text("log_level"))
     meters, meters_address = Meters(), config.meters_address
+    listening: dict[str, Any] = {
+        "host": config.listen.host,
+        "port": config.listen.port,
+        "tls": config.tls,
+        "grace_s": config.number("shutdown_grace_s"),
+        "notice_s": config.number("shutdown_notice_s"),
+        "meters": meters,
+        "meters_address": None if meters_address is None else (meters_address.host, meters_address.port),
+        "needs_meters": config.is_meters_address_said,
+    }
+    # Stores are opened now rather than by the first request: what is wrong with one is said to whoever starts the server.
+    if config.text("mode") == "blob":
+        blobs = configured_blobs(config, meters)
+        server, close = _blob_server(config, blobs, listening), blobs.close
+    else:
+        services = configured_services(config, meters)
+        server, close = _server(config, services, listening), services.close
+    try:
+        serve(server, on_start=lambda started: _tell(started, config), on_hangup=lambda running: _reload(running, read, config))
+    finally:
+        close()
+
+
+def _server(config: ServerConfig, services: Services, listening: dict[str, Any]) -> StandaloneServer:
+    from modelbox_server.config.files import holders_of, proxies_of
+    from modelbox_server.http.tokens import kept_token
+    from modelbox_server.standalone import StandaloneServer
+
     # A free port is another one next time, so there is nothing to keep a token for.
     kept = kept_token(servers_folder() / f"{config.listen.port}.token") if config.listen.port else None
-    # Opened now rather than by the first request: what is wrong with a store is said to whoever starts the server.
-    services = configured_services(config, meters)
-    server = StandaloneServer(
+    return StandaloneServer(
         lambda: services,
-        host=config.listen.host,
-        port=config.listen.port,
         grpc_address=None if config.grpc_listen is None else (config.grpc_listen.host, config.grpc_listen.port),
-        tls=config.tls,
         token=config.text("auth.token") or kept,
         holders=holders_of(config),
         allowed_hosts=config.texts("allowed_hosts"),
@@ -69,16 +95,16 @@ def start(config_path: Path | None, *, allow_insecure_config: bool) -> None:
         trust_same_user=config.is_on("auth.trust_same_user_loopback"),
         needs_token=config.text("auth.mode") == "token",
         proxies=proxies_of(config),
-        grace_s=config.number("shutdown_grace_s"),
-        notice_s=config.number("shutdown_notice_s"),
-        meters=meters,
-        meters_address=None if meters_address is None else (meters_address.host, meters_address.port),
-        needs_meters=config.is_meters_address_said,
+        **listening,
     )
-    try:
-        serve(server, on_start=lambda started: _tell(started, config), on_hangup=lambda running: _reload(running, read, config))
-    finally:
-        services.close()
+
+
+def _blob_server(config: ServerConfig, blobs: BlobStore, listening: dict[str, Any]) -> StandaloneServer:
+    from modelbox.entities.times import now
+    from modelbox_server.blob_server import BlobServer
+    from modelbox_server.service.tickets import TicketDesk
+
+    return BlobServer(lambda: blobs, TicketDesk(config.text("tickets.key"), now), **listening)
 
 
 def _reload(server: StandaloneServer, read: Callable[[], ServerConfig], before: ServerConfig) -> None:
@@ -102,11 +128,14 @@ def _reload(server: StandaloneServer, read: Callable[[], ServerConfig], before: 
 
 
 def _tell(server: StandaloneServer, config: ServerConfig) -> None:
-    storage = ", ".join(f"{what} {config.text(f'{what}_storage')}" for what in ("metadata", "metrics", "artifact"))
-    sys.stderr.write(f"ModelBox listens at {server.url} ({config.text('listen_addr')}); {storage}; {config.source}.\n")
+    is_blob_server = config.text("mode") == "blob"
+    roles = ("artifact",) if is_blob_server else ("metadata", "metrics", "artifact")
+    storage = ", ".join(f"{what} {config.text(f'{what}_storage')}" for what in roles)
+    what = "ModelBox, a blob server," if is_blob_server else "ModelBox"
+    sys.stderr.write(f"{what} listens at {server.url} ({config.text('listen_addr')}); {storage}; {config.source}.\n")
     if server.meters_url:
         sys.stderr.write(f"Prometheus finds its figures at {server.meters_url}.\n")
-    if config.text("auth.mode") == "token":
+    if config.text("auth.mode") == "token" and not is_blob_server:
         sys.stderr.write(
             f"Its token is in {servers_folder() / f'{server.port}.json'}: clients of yours on this machine find it by themselves.\n"
         )
