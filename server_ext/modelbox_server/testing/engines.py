@@ -233,10 +233,20 @@ class _OwnServer(DatabaseServer):
 
 
 class PostgresServer(_OwnServer):
-    """PostgreSQL of Debian; acknowledged transactions survive its death, not that of the machine."""
+    """PostgreSQL of Debian; acknowledged transactions survive its death, not that of the machine.
+
+    Parameters
+    ----------
+    durable
+        They survive that of the machine as well, as in production: for figures.
+    """
 
     kind = "postgres"
     _STOP = signal.SIGINT
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
+        super().__init__()
 
     def _initialise(self) -> None:
         password = self._folder / "password"
@@ -254,7 +264,9 @@ class PostgresServer(_OwnServer):
         return DatabaseSettings("127.0.0.1", port, _USER, _PASSWORD, "postgres")
 
     def _command(self, port: int) -> Sequence[str]:
-        fast = ("fsync=off", "full_page_writes=off", "max_wal_size=2GB", "checkpoint_timeout=1h", "autovacuum_naptime=10min")
+        fast = ("max_wal_size=2GB", "checkpoint_timeout=1h", "autovacuum_naptime=10min")
+        if not self._durable:
+            fast += ("fsync=off", "full_page_writes=off")
         options = ("listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={self._folder}", "max_connections=200", *fast)
         return [_program("postgres"), "-D", str(self._folder / "data"), *(part for option in options for part in ("-c", option))]
 
@@ -264,6 +276,8 @@ class MariaDbServer(_OwnServer):
 
     Parameters
     ----------
+    durable
+        They survive that of the machine as well, as in production: for figures.
     as_mysql
         Call itself MySQL 5.7, so that SQLAlchemy takes its way for MySQL: no RETURNING, and grouping must name every column.
     """
@@ -271,7 +285,8 @@ class MariaDbServer(_OwnServer):
     kind = "mysql"
     _STOP = signal.SIGTERM
 
-    def __init__(self, *, as_mysql: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, as_mysql: bool = False) -> None:
+        self._durable = durable
         self._as_mysql = as_mysql
         super().__init__()
 
@@ -293,7 +308,14 @@ class MariaDbServer(_OwnServer):
         return DatabaseSettings("127.0.0.1", port, _USER, _PASSWORD, "mysql")
 
     def _command(self, port: int) -> Sequence[str]:
-        fast = ("innodb-flush-method=nosync", "innodb-flush-log-at-trx-commit=2", "innodb-log-file-size=32M", "innodb-buffer-pool-size=64M")
+        fast: tuple[str, ...] = ("innodb-log-file-size=256M", "innodb-buffer-pool-size=256M")
+        if not self._durable:
+            fast = (
+                "innodb-flush-method=nosync",
+                "innodb-flush-log-at-trx-commit=2",
+                "innodb-log-file-size=32M",
+                "innodb-buffer-pool-size=64M",
+            )
         named = ("version=5.7.19-log",) if self._as_mysql else ()
         options = (
             *(

@@ -15,11 +15,11 @@ import numpy as np
 from modelbox.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from modelbox_server.storage.metrics.columns import Floats, Integers
 
-__all__ = ["NumberRows", "RowStream", "content_rows", "number_rows", "read_content_rows", "read_number_rows"]
+__all__ = ["NumberRows", "RowStream", "content_rows", "number_rows", "read_content_rows", "read_number_rows", "read_rows_of_four"]
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
@@ -104,7 +104,7 @@ class RowStream:
 
 def read_number_rows(copied: BytesIO) -> NumberRows:
     """Return the columns of rows (id of the series, step, wall clock, value) that ``COPY ... TO STDOUT`` gave."""
-    buffer = _content(copied)
+    buffer = copied.getbuffer()[len(_HEADER) : -len(_END)]
     if len(buffer) % _READ.itemsize:
         raise StorageError(f"The metrics database sent {len(buffer)} bytes, which are no rows of {_READ.itemsize}: is it PostgreSQL?")
     rows = np.frombuffer(buffer, _READ)
@@ -115,25 +115,23 @@ def read_content_rows(copied: BytesIO) -> list[tuple[int, int, int, bytes]]:
     """Return rows (id of the series, step, wall clock, content) that ``COPY ... TO STDOUT`` gave."""
     return [
         (_integer(series_id), _integer(step), _integer(clock_us), content)
-        for series_id, step, clock_us, content in _fields(_content(copied), 4)
+        for series_id, step, clock_us, content in read_rows_of_four(copied)
     ]
 
 
-def _fields(buffer: memoryview, count: int) -> Iterator[Sequence[bytes]]:
-    place = 0
-    while place < len(buffer):
-        place += 2
-        row: list[bytes] = []
-        for _ in range(count):
-            (size,) = _FIELD.unpack_from(buffer, place)
-            place += 4 + size
-            row.append(bytes(buffer[place - size : place]))
-        yield row
+def read_rows_of_four(copied: BytesIO) -> Iterator[tuple[bytes, bytes, bytes, bytes]]:
+    """Yield rows of four fields, none of them NULL, that ``COPY ... TO STDOUT`` gave, as they lie in PostgreSQL's binary format."""
+    data = copied.getvalue()
+    size_at = _FIELD.unpack_from
+    place, end = len(_HEADER), len(data) - len(_END)
+    while place < end:
+        first = place + 6
+        second = first + size_at(data, first - 4)[0] + 4
+        third = second + size_at(data, second - 4)[0] + 4
+        fourth = third + size_at(data, third - 4)[0] + 4
+        place = fourth + size_at(data, fourth - 4)[0]
+        yield data[first : second - 4], data[second : third - 4], data[third : fourth - 4], data[fourth:place]
 
 
 def _integer(field: bytes) -> int:
     return int.from_bytes(field, "big", signed=True)
-
-
-def _content(copied: BytesIO) -> memoryview:
-    return copied.getbuffer()[len(_HEADER) : -len(_END)]

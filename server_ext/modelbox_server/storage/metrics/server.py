@@ -305,4 +305,9 @@ def _overviews_of(widths: Mapping[str, int], series: Iterable[StoredSeries]) -> 
 
 def _storable(names: Sequence[str]) -> list[str]:
     """Return the different names among these, without those that no database could hold, and so does not."""
-    return [name for name in dict.fromkeys(names) if "\0" not in name and not any("\ud800" <= sign <= "\udfff" for sign in name)]
+    unique = list(dict.fromkeys(names))
+    return unique if _is_storable("".join(unique)) else [name for name in unique if _is_storable(name)]
+
+
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text))
