@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
-import psycopg2
-import pymysql
 
 from modelbox.entities.series import SeriesBlock
+from modelbox_server.storage.databases.mysql import mysql_engine
+from modelbox_server.storage.databases.postgres import postgres_engine
 from modelbox_server.storage.databases.settings import DatabaseSettings
 from modelbox_server.storage.interfaces import BatchKey
 from modelbox_server.storage.metrics.mysql import MysqlMetricsStore
@@ -142,10 +142,8 @@ def reading(store: ServerMetricsStore, engine: str, bare: Callable[[], object]) 
 
 def postgres(settings: DatabaseSettings) -> None:
     store = PostgresMetricsStore(settings)
-    connection = psycopg2.connect(
-        host=settings.host, port=settings.port, user=settings.username, password=settings.password, dbname=settings.dbname
-    )
-    cursor = connection.cursor()
+    connection = postgres_engine(settings).raw_connection()
+    cursor = cast("Any", connection.cursor())
     cursor.execute("CREATE TABLE bare (LIKE metric_points INCLUDING ALL)")
     connection.commit()
     copy = "COPY bare (series_id, number, step, clock_us, value) FROM STDIN (FORMAT binary)"
@@ -211,10 +209,8 @@ def postgres(settings: DatabaseSettings) -> None:
 
 def mariadb(settings: DatabaseSettings) -> None:
     store = MysqlMetricsStore(settings)
-    connection = pymysql.connect(
-        host=settings.host, port=settings.port, user=settings.username, password=settings.password, database=settings.dbname
-    )
-    cursor = connection.cursor()
+    connection = mysql_engine(settings).raw_connection()
+    cursor = cast("Any", connection.cursor())
     cursor.execute(
         "CREATE TABLE bare (series_id BIGINT, step BIGINT, clock_us BIGINT, value DOUBLE, PRIMARY KEY (series_id, step)) ENGINE = InnoDB"
     )

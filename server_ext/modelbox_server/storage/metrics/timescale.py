@@ -17,7 +17,7 @@ from modelbox_server.storage.databases.settings import DatabaseSettings
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["HYPERTABLES", "Policies", "TimescaleSettings", "compress", "make_hypertables", "use_extension"]
+__all__ = ["HYPERTABLES", "Policies", "TimescaleSettings", "compress", "make_hypertables", "set_policies", "use_extension"]
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def use_extension(connection: sa.Connection, policies: Policies, *, change: bool
             _log.info("Metrics are kept in hypertables, uncompressed and for ever: this is the Apache edition of TimescaleDB.")
         else:
             compress(connection)
-            _set_policies(connection, policies)
+            set_policies(connection, policies)
             _log.info("Metrics are kept in hypertables of TimescaleDB, %s.", _words(policies))
     return True
 
@@ -105,7 +105,7 @@ def compress(connection: sa.Connection) -> None:
             )
 
 
-def _set_policies(connection: sa.Connection, policies: Policies) -> None:
+def set_policies(connection: sa.Connection, policies: Policies) -> None:
     """Make the policies of our tables those that are wished; one that is there already with the right time is left alone."""
     for table in HYPERTABLES:
         for kind, argument, days in (
