@@ -264,7 +264,7 @@ class PostgresServer(_OwnServer):
         return DatabaseSettings("127.0.0.1", port, _USER, _PASSWORD, "postgres")
 
     def _command(self, port: int) -> Sequence[str]:
-        fast = ("max_wal_size=2GB", "checkpoint_timeout=1h", "autovacuum_naptime=10min")
+        fast: tuple[str, ...] = ("max_wal_size=2GB", "checkpoint_timeout=1h", "autovacuum_naptime=10min")
         if not self._durable:
             fast += ("fsync=off", "full_page_writes=off")
         options = ("listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={self._folder}", "max_connections=200", *fast)
