@@ -15,6 +15,7 @@ MODELBOX_JUPYTER_STORE  set by the Jupyter extension: folder of its store, by wh
 MODELBOX_MODE           offline: write journals only, and never look for a store; online otherwise
 MODELBOX_EXPERIMENT_ID  id of the experiment that start() continues, so that many processes log to one; 40 hex digits
 MODELBOX_SYSTEM_METRICS 0: do not log what the machine does while experiments run
+MODELBOX_COMPLETION_S   seconds that completion in a shell waits for a store at most; 1 otherwise
 MODELBOX_PROGRESS       0: show no progress bars
 MODELBOX_PROVENANCE     0: do not keep the state of git, the packages and the command line with experiments
 ======================= ===================================================================================================

@@ -46,6 +46,11 @@ COMMANDS = (
     Entry("query", "List the experiments for which a query holds.", "modelbox.cli.client.query:query"),
     Entry("sql", "Print what an SQL statement selects from the views; it can only read.", "modelbox.cli.client.query:sql"),
     Entry("sync", "Send what processes that have ended, or are offline, left behind.", "modelbox.cli.sync:sync"),
+    Entry(
+        "completion",
+        "Print the script that makes a shell complete commands, options and values.",
+        "modelbox.cli.completion:completion",
+    ),
     Entry("client", "Log, list and compare experiments from a shell.", "modelbox.cli.client.base:client"),
     Entry(
         "client init-config",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelbox.cli.completion import COMPLETION_VARIABLE, complete
 from modelbox.cli.exits import EXIT_CODES, INTERRUPTED, READER_LEFT
 from modelbox.cli.groups import CommandGroup
 from modelbox.cli.literals import literal
@@ -48,6 +49,8 @@ def program(context: click.Context) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if instruction := os.environ.get(COMPLETION_VARIABLE):
+        return complete(program, instruction)
     try:
         with program.make_context("modelbox", words) as context:
             program.invoke(context)

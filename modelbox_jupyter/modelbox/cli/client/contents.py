@@ -12,7 +12,7 @@ import msgspec
 
 from modelbox.cli.client.base import Session, with_session
 from modelbox.cli.output import example, formats
-from modelbox.cli.values import WholeNumber
+from modelbox.cli.values import ArtifactName, ExperimentName, FileType, MetricKey, Namespace, WholeNumber
 from modelbox.entities.times import from_us
 from modelbox.errors import ServerUnreachable, StorageUnavailable
 
@@ -36,9 +36,9 @@ def _artifact_row(artifact: Artifact) -> tuple[Json, ...]:
 
 
 @click.command("upload", epilog=example("client artifacts upload --parent-id digits --path model.pt"))
-@click.option("--parent-id", required=True, help="The experiment, checkpoint, model or version that it belongs to.")
+@click.option("--parent-id", type=ExperimentName(), required=True, help="The experiment, checkpoint, model or version that it belongs to.")
 @click.option("--path", required=True, type=click.Path(exists=True), help="The file, or a folder.")
-@click.option("--type", "file_type", default="undefined", help="model, checkpoint, text, image, audio or video.")
+@click.option("--type", "file_type", type=FileType(), default="undefined", help="model, checkpoint, text, image, audio or video.")
 @formats
 @with_session
 def upload(session: Session, printer: Printer, parent_id: str, path: str, file_type: str) -> None:
@@ -47,10 +47,10 @@ def upload(session: Session, printer: Printer, parent_id: str, path: str, file_t
     printer.rows(_ARTIFACT, map(_artifact_row, made))
 
 
-@click.command("track", epilog=example("client artifacts track --parent-id digits --path s3://bucket/model.pt"))
-@click.option("--parent-id", required=True, help="The experiment, checkpoint, model or version that it belongs to.")
+@click.command("track", epilog=example("client artifacts track --parent-id digits --path s3://bucket/train.parquet"))
+@click.option("--parent-id", type=ExperimentName(), required=True, help="The experiment, checkpoint, model or version that it belongs to.")
 @click.option("--path", required=True, help="Where the file is, or a URI.")
-@click.option("--type", "file_type", default="undefined", help="model, checkpoint, text, image, audio or video.")
+@click.option("--type", "file_type", type=FileType(), default="undefined", help="model, checkpoint, text, image, audio or video.")
 @formats
 @with_session
 def track(session: Session, printer: Printer, parent_id: str, path: str, file_type: str) -> None:
@@ -59,7 +59,7 @@ def track(session: Session, printer: Printer, parent_id: str, path: str, file_ty
 
 
 @click.command("list", epilog=example("client artifacts list --parent-id digits"))
-@click.option("--parent-id", required=True, help="The object.")
+@click.option("--parent-id", type=ExperimentName(), required=True, help="The object.")
 @formats
 @with_session
 def list_artifacts(session: Session, printer: Printer, parent_id: str) -> None:
@@ -68,8 +68,8 @@ def list_artifacts(session: Session, printer: Printer, parent_id: str) -> None:
 
 
 @click.command("download", epilog=example("client artifacts download --parent-id digits --name model.pt --path copy.pt"))
-@click.option("--parent-id", required=True, help="The object that it belongs to.")
-@click.option("--name", required=True, help="Its name or id; that of a folder brings all below it.")
+@click.option("--parent-id", type=ExperimentName(), required=True, help="The object that it belongs to.")
+@click.option("--name", type=ArtifactName(), required=True, help="Its name or id; that of a folder brings all below it.")
 @click.option("--path", type=click.Path(), help="Where to; the current folder when left out.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @with_session
@@ -79,8 +79,8 @@ def download(session: Session, parent_id: str, name: str, path: str | None, *, o
 
 
 @click.command(epilog=example("client metrics digits --key loss --csv"))
-@click.argument("object_id")
-@click.option("--key", "keys", multiple=True, help="Only this metric; may be repeated. A summary of all when left out.")
+@click.argument("object_id", metavar="OBJECT", type=ExperimentName())
+@click.option("--key", "keys", type=MetricKey(), multiple=True, help="Only this metric; may be repeated. A summary of all when left out.")
 @click.option("--max-points", type=WholeNumber(min=4), help="Thin each series to about so many points, keeping minima and maxima.")
 @formats
 @with_session
@@ -104,7 +104,7 @@ def _points(session: Session, object_id: str, keys: Sequence[str], max_points: i
 
 
 @click.command(epilog=example("client events digits"))
-@click.argument("object_id")
+@click.argument("object_id", metavar="OBJECT", type=ExperimentName())
 @formats
 @with_session
 def events(session: Session, printer: Printer, object_id: str) -> None:
@@ -115,7 +115,7 @@ def events(session: Session, printer: Printer, object_id: str) -> None:
 
 
 @click.command(epilog=example("client watch --namespace team/vision --json"))
-@click.option("--namespace", help="Only changes in this namespace or below it.")
+@click.option("--namespace", type=Namespace(), help="Only changes in this namespace or below it.")
 @click.option("--since-start/--from-now", default=False, help="Begin with everything that ever happened, or with what happens from now on.")
 @click.option("--limit", type=WholeNumber(min=1), help="End after so many.")
 @formats

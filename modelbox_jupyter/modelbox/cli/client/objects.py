@@ -8,7 +8,7 @@ import click
 
 from modelbox.cli.client.base import Session, with_session
 from modelbox.cli.output import example, formats
-from modelbox.cli.values import WholeNumber
+from modelbox.cli.values import ExperimentName, ModelName, Namespace, WholeNumber
 from modelbox.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _experiment_row(experiment: Experiment) -> tuple[Any, ...]:
 
 @click.command("create", epilog=example("client experiments create --name demo --namespace team/vision"))
 @click.option("--name", required=True, help="Its name; the same name in a namespace always means the same experiment.")
-@click.option("--namespace", default="", help="Where it belongs; default when left out.")
+@click.option("--namespace", type=Namespace(), default="", help="Where it belongs; default when left out.")
 @click.option("--owner", default="", help="Whose it is; you when left out.")
 @click.option("--framework", default="", help="What it is trained with.")
 @click.option("--external-id", default="", help="Its id in another system.")
@@ -53,7 +53,7 @@ def create_experiment(session: Session, printer: Printer, name: str, namespace: 
 
 
 @click.command("list", epilog=example('client experiments list --query "metrics.loss.min < 0.1"'))
-@click.option("--namespace", help="Only those in this namespace or below it.")
+@click.option("--namespace", type=Namespace(), help="Only those in this namespace or below it.")
 @click.option("--query", "q", help="Only those that the query finds, in its order.")
 @click.option("--limit", type=WholeNumber(min=1), default=100, show_default=True, help="At most so many.")
 @formats
@@ -68,7 +68,7 @@ def list_experiments(session: Session, printer: Printer, namespace: str | None, 
 
 
 @click.command("show", epilog=example("client experiments show digits"))
-@click.argument("experiment_id")
+@click.argument("experiment_id", metavar="EXPERIMENT", type=ExperimentName())
 @formats
 @with_session
 def show_experiment(session: Session, printer: Printer, experiment_id: str) -> None:
@@ -79,7 +79,7 @@ def show_experiment(session: Session, printer: Printer, experiment_id: str) -> N
 
 
 @click.command("compare", epilog=example("client experiments compare digits baseline"))
-@click.argument("experiment_ids", nargs=-1, required=True)
+@click.argument("experiment_ids", metavar="EXPERIMENT...", type=ExperimentName(), nargs=-1, required=True)
 @click.option("--all", "everything", is_flag=True, help="Also what is the same in all.")
 @formats
 @with_session
@@ -106,8 +106,8 @@ def compare_experiments(session: Session, printer: Printer, experiment_ids: Sequ
     )
 
 
-@click.command("delete", epilog=example("client experiments delete digits --yes"))
-@click.argument("experiment_id")
+@click.command("delete", epilog=example("client experiments delete scratch --yes"))
+@click.argument("experiment_id", metavar="EXPERIMENT", type=ExperimentName())
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_session
 def delete_experiment(session: Session, experiment_id: str, *, yes: bool) -> None:
@@ -123,7 +123,7 @@ _CHECKPOINT = ("checkpoint_id", "experiment_id", "epoch", "metrics", "files", "c
 
 
 @click.command("create", epilog=example("client checkpoints create --experiment-id digits --epoch 3 --path model.pt --upload"))
-@click.option("--experiment-id", required=True, help="The experiment.")
+@click.option("--experiment-id", type=ExperimentName(), required=True, help="The experiment.")
 @click.option("--epoch", type=WholeNumber(min=0), default=0, show_default=True, help="The epoch.")
 @click.option("--path", type=click.Path(exists=True, dir_okay=False), help="A file of it: tracked, or uploaded with --upload.")
 @click.option("--upload", is_flag=True, help="Upload the file instead of keeping a reference to it.")
@@ -140,7 +140,7 @@ def create_checkpoint(session: Session, printer: Printer, experiment_id: str, ep
 
 
 @click.command("list", epilog=example("client checkpoints list --experiment-id digits"))
-@click.option("--experiment-id", required=True, help="The experiment.")
+@click.option("--experiment-id", type=ExperimentName(), required=True, help="The experiment.")
 @formats
 @with_session
 def list_checkpoints(session: Session, printer: Printer, experiment_id: str) -> None:
@@ -157,7 +157,7 @@ _MODEL = ("model_id", "name", "namespace", "owner", "task", "description", "crea
 
 @click.command("create", epilog=example("client models create --name digits --task classification"))
 @click.option("--name", required=True, help="Its name; the same name in a namespace always means the same model.")
-@click.option("--namespace", default="", help="Where it belongs; default when left out.")
+@click.option("--namespace", type=Namespace(), default="", help="Where it belongs; default when left out.")
 @click.option("--owner", default="", help="Whose it is; you when left out.")
 @click.option("--task", default="", help="What it solves.")
 @click.option("--description", default="", help="What people should know.")
@@ -170,7 +170,7 @@ def create_model(session: Session, printer: Printer, name: str, namespace: str, 
 
 
 @click.command("list", epilog=example("client models list --namespace team/vision"))
-@click.option("--namespace", help="Only those in this namespace or below it.")
+@click.option("--namespace", type=Namespace(), help="Only those in this namespace or below it.")
 @formats
 @with_session
 def list_models(session: Session, printer: Printer, namespace: str | None) -> None:
@@ -181,8 +181,8 @@ def list_models(session: Session, printer: Printer, namespace: str | None) -> No
 
 
 @click.command(epilog=example("client versions digits --namespace team/vision"))
-@click.argument("model")
-@click.option("--namespace", help="Where the model is, when several have its name.")
+@click.argument("model", type=ModelName())
+@click.option("--namespace", type=Namespace(), help="Where the model is, when several have its name.")
 @formats
 @with_session
 def versions(session: Session, printer: Printer, model: str, namespace: str | None) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import click
 
 from modelbox.cli.output import example, formats
+from modelbox.cli.values import SettingName
 from modelbox.errors import Conflict, NotFound, StorageError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def show_config(path: Path | None) -> None:
 
 
 @click.command(epilog=example("server settings auth"))
-@click.argument("part", default="")
+@click.argument("part", type=SettingName(), default="")
 @formats
 def settings(printer: Printer, part: str) -> None:
     """Explain the settings of a configuration file; those with PART in their names."""
