@@ -15,6 +15,7 @@ from modelbox_server.http.face import Face
 from modelbox_server.http.handlers import OPENAPI_PATH, handler_rules
 from modelbox_server.http.meters import METRICS_PATH
 from modelbox_server.http.openapi import openapi_document
+from modelbox_server.http.page import PAGE
 from modelbox_server.wiring import ephemeral_services
 
 METHODS = ("get", "put", "post", "patch", "delete")
@@ -41,7 +42,8 @@ def test_every_handler_is_described_and_everything_described_has_a_handler(docum
     for pattern, _, arguments in rules[:-1]:  # the last one says what is unknown
         path = re.sub(r"\(\?P<(\w+)>\[\^/\]\+\)", r"{\1}", pattern).replace("\\", "")
         served |= {(verb, path) for verb in arguments["verbs"] if verb != "HEAD"}  # type: ignore[attr-defined]
-    assert served - {("GET", OPENAPI_PATH), ("GET", METRICS_PATH)} == set(operations(document))
+    beside_the_api = {("GET", path) for path in (OPENAPI_PATH, METRICS_PATH, *PAGE)}
+    assert served - beside_the_api == set(operations(document))
 
 
 def test_operations_have_names_of_their_own(document: dict[str, Json]) -> None:
