@@ -97,14 +97,19 @@ def test_token_without_a_server_is_told(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("flag", ["-config-path", "--config-path"])
-def test_a_server_starts_from_the_file_of_init_config_and_needs_no_set_up(flag: str, tmp_path: Path) -> None:
+def test_a_server_starts_from_the_file_of_init_config_and_needs_no_set_up(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "box.toml"
     main(["server", "init-config", "--path", str(path)])
+    capsys.readouterr()
     blobs = tmp_path / "blobs"
     path.write_text(path.read_text().replace('":8085"', '"127.0.0.1:0"').replace("/tmp/modelboxblobs", str(blobs)))  # noqa: S108
     with running_server(path, flag) as record:
         port = record["url"].rpartition(":")[2]
         assert main(["server", "token", "--port", port]) == 0
+        assert main(["server", "token", "--port", port, "--url"]) == 0
+        assert capsys.readouterr().out.split() == [record["token"], f"{record['url']}/#token={record['token']}"]
         with modelbox.ModelBox(f"127.0.0.1:{port}") as box, box.start("demo") as run:
             run.log(loss=0.5)
             (tmp_path / "model.bin").write_bytes(b"weights")

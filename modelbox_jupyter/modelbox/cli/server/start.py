@@ -138,6 +138,7 @@ def _tell(server: StandaloneServer, config: ServerConfig) -> None:
     if config.text("auth.mode") == "token" and not is_blob_server:
         sys.stderr.write(
             f"Its token is in {servers_folder() / f'{server.port}.json'}: clients of yours on this machine find it by themselves.\n"
+            f"'modelbox server token --port {server.port} --url' prints an address that opens its web page.\n"
         )
     if server.grpc_address is not None:
         sys.stderr.write(f"It speaks gRPC alone at {config.text('grpc_listen_addr')} (port {server.grpc_address[1]}) as well.\n")
