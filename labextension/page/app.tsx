@@ -4,6 +4,7 @@
 
 import * as React from 'react';
 
+import { ApiError } from '../src/api';
 import { ComparePage } from './compare';
 import { ExperimentPage } from './experiment';
 import { ExperimentsPage } from './experiments';
@@ -17,8 +18,14 @@ import { ServerPage } from './server';
 import type { Session } from './session';
 import { SignIn } from './signIn';
 
-type Access = { readonly kind: 'asking' } | { readonly kind: 'open'; readonly info: ServerInfo } | { readonly kind: 'closed'; readonly why: string };
+/** Whether the server answers, and to us. */
+type Access =
+  | { readonly kind: 'asking' }
+  | { readonly kind: 'open'; readonly info: ServerInfo }
+  | { readonly kind: 'closed'; readonly why: string; readonly isJupyter: boolean }
+  | { readonly kind: 'away'; readonly why: string };
 
+const AWAY_MS = 3000;
 const VIEWS: readonly (readonly [string, Route])[] = [
   ['Experiments', HOME],
   ['Models', { page: 'models', id: '' }],
@@ -28,26 +35,37 @@ const VIEWS: readonly (readonly [string, Route])[] = [
 /** The whole page. */
 export function App({ session }: { readonly session: Session }): React.JSX.Element {
   const [access, setAccess] = React.useState<Access>({ kind: 'asking' });
-  const api = React.useMemo(() => new PageApi(session, why => setAccess({ kind: 'closed', why })), [session]);
+  const api = React.useMemo(() => new PageApi(session, error => setAccess(withoutAccess(error))), [session]);
   const route = useRoute();
   const knock = React.useCallback(async () => {
     try {
       setAccess({ kind: 'open', info: await api.info() });
     } catch (error) {
-      setAccess({ kind: 'closed', why: error instanceof Error ? error.message : String(error) });
+      setAccess(withoutAccess(error));
     }
   }, [api]);
   React.useEffect(() => {
+    session.announce = () => void knock();
     void knock();
-    // A token may come with the address while the page is open.
-    window.addEventListener('popstate', knock);
-    return () => window.removeEventListener('popstate', knock);
-  }, [knock]);
+    window.addEventListener('keydown', findFilter);
+    return () => window.removeEventListener('keydown', findFilter);
+  }, [session, knock]);
+  React.useEffect(() => {
+    const timer = access.kind === 'away' ? window.setTimeout(() => void knock(), AWAY_MS) : 0;
+    return () => window.clearTimeout(timer);
+  }, [access, knock]);
   if (access.kind === 'asking') {
     return <p className="mb-note">Asking the server …</p>;
   }
+  if (access.kind === 'away') {
+    return (
+      <p className="mb-note" role="alert">
+        {access.why}
+      </p>
+    );
+  }
   if (access.kind === 'closed') {
-    return <SignIn session={session} why={access.why} onToken={knock} />;
+    return <SignIn session={session} why={access.why} isJupyter={access.isJupyter} onToken={knock} />;
   }
   const leave = (): void => {
     session.token = '';
@@ -85,6 +103,14 @@ export function App({ session }: { readonly session: Session }): React.JSX.Eleme
   );
 }
 
+/** A server that is away may come back by itself; one that does not know us will not. */
+function withoutAccess(error: unknown): Access {
+  const why = error instanceof Error ? error.message : String(error);
+  const status = error instanceof ApiError ? error.status : 0;
+  // Jupyter's way to say that somebody should log in.
+  return status >= 400 && status < 500 ? { kind: 'closed', why, isJupyter: status === 403 } : { kind: 'away', why };
+}
+
 function View({ route, api, info }: { readonly route: Route; readonly api: PageApi; readonly info: ServerInfo }): React.JSX.Element {
   switch (route.page) {
     case 'experiments':
@@ -111,6 +137,16 @@ function View({ route, api, info }: { readonly route: Route; readonly api: PageA
 function isWithin(route: Route, view: Route): boolean {
   const place = route.page === 'experiment' || route.page === 'compare' ? 'experiments' : route.page;
   return place === view.page;
+}
+
+/** The slash key goes to the filter, where there is one. */
+function findFilter(event: KeyboardEvent): void {
+  const isTyping = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
+  const filter = document.querySelector<HTMLInputElement>('.mb-list .mbw-filter');
+  if (event.key === '/' && !isTyping && filter) {
+    event.preventDefault();
+    filter.focus();
+  }
 }
 
 /** The address of the main part would be taken for a view. */

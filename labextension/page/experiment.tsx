@@ -105,6 +105,7 @@ function Overview({ run, api }: { readonly run: Run; readonly api: PageApi }): R
   const look = useChartLook();
   const numeric = run.metrics.filter(metric => typeof metric.last !== 'string').map(metric => metric.key);
   const keys = numeric.filter(key => !isOwnSeries(key)).sort(byWeight);
+  const texts = run.metrics.filter(metric => typeof metric.last === 'string' && !isOwnSeries(metric.key)).map(metric => metric.key);
   const machine = numeric.filter(isOwnSeries).sort();
   const [isOpen, setOpen] = React.useState(false);
   const runs = React.useMemo(() => new Map([[run.id, run.name]]), [run.id, run.name]);
@@ -114,11 +115,11 @@ function Overview({ run, api }: { readonly run: Run; readonly api: PageApi }): R
         <Setup run={run} />
       </aside>
       <div>
-        {keys.length > 0 ? (
+        {keys.length + texts.length > 0 ? (
           <section aria-label="Metrics">
-            <ChartBar look={look} />
+            {keys.length > 0 && <ChartBar look={look} />}
             <MetricCharts api={api} runs={runs} keys={keys} isLog={look.isLog} axis={look.axis} />
-            <MetricTable run={run} keys={keys} />
+            <MetricTable run={run} keys={[...keys, ...texts]} />
           </section>
         ) : (
           <p className="mb-note">

@@ -14,6 +14,10 @@ import type { Change, LoggedEvent } from './records';
 
 const MOST_CHANGES = 5000;
 const EVERY_S = 5;
+/** Fields that say which object it was. */
+const TELLING = ['name', 'version', 'epoch', 'key', 'uri'];
+
+type Fields = Readonly<Record<string, unknown>>;
 
 interface HistoryProps {
   readonly api: PageApi;
@@ -88,7 +92,7 @@ function ChangeItem({ change }: { readonly change: Change }): React.JSX.Element 
     <li>
       <When at={change.at} />
       <div>
-        <b>{change.actor || 'somebody'}</b> {change.kind} {change.objectType.replaceAll('_', ' ')}
+        <b>{change.actor || 'somebody'}</b> {change.kind} {article(change.objectType)}
         <span className="mb-dim" title={change.address}>
           {' '}
           {change.face && `through ${change.face}`}
@@ -103,6 +107,11 @@ function ChangeItem({ change }: { readonly change: Change }): React.JSX.Element 
   );
 }
 
+function article(objectType: string): string {
+  const name = objectType.replaceAll('_', ' ');
+  return `${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name}`;
+}
+
 function When({ at }: { readonly at: Date }): React.JSX.Element {
   return (
     <time dateTime={at.toISOString()} title={at.toLocaleString()}>
@@ -115,9 +124,22 @@ function When({ at }: { readonly at: Date }): React.JSX.Element {
 export function changeLines({ payload }: Pick<Change, 'payload'>): readonly string[] {
   const { old: before, new: after } = payload;
   if (isObject(before) && isObject(after)) {
-    return Object.entries(after).map(([field, value]) => `${field}: ${formatValue(before[field] ?? null)} → ${formatValue(value)}`);
+    return differences(before, after);
   }
-  return Object.entries(payload)
-    .filter(([field]) => field === 'name' || field === 'key' || field === 'version' || field === 'epoch')
-    .map(([field, value]) => `${field}: ${formatValue(value)}`);
+  const subject = isObject(after) ? after : payload;
+  return TELLING.filter(field => field in subject).map(field => `${field}: ${formatValue(subject[field])}`);
+}
+
+function differences(before: Fields, after: Fields): string[] {
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap(field => {
+    const [old, fresh] = [before[field], after[field]];
+    if (field === 'metadata' && isObject(old) && isObject(fresh)) {
+      return differences(old, fresh);
+    }
+    return `${field}: ${worded(old)} → ${worded(fresh)}`;
+  });
+}
+
+function worded(value: unknown): string {
+  return value === undefined || value === null ? 'nothing' : formatValue(value);
 }

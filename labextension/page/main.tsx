@@ -18,7 +18,7 @@ function takeToken(): void {
   if (token !== undefined) {
     session.token = token;
     window.history.replaceState(null, '', `${window.location.pathname}#/`);
-    window.dispatchEvent(new PopStateEvent('popstate'));
+    session.announce();
   }
 }
 

@@ -85,6 +85,9 @@ export function MetricCharts({ api, runs, keys, isLog, axis, height = 170 }: Met
   const [feed, setFeed] = React.useState<Feed>();
   const about = JSON.stringify([...runs, keys]);
   React.useEffect(() => {
+    if (keys.length === 0) {
+      return undefined;
+    }
     const made = new Feed(setState);
     const settings = { objects: [...runs.keys()], keys, intervalMs: INTERVAL_MS, maxPoints: MOST_POINTS };
     const follower = new Follower(settings, api, made, runs, byTimeout);

@@ -5,8 +5,8 @@
 import { Api, ApiError, queryString } from '../src/api';
 import { decodeColumns } from '../src/decode';
 import type { FrameColumns } from '../src/decode';
-import { artifact, change, checkpoint, decodeInfo, loggedEvent, model, modelVersion, pageOf } from './records';
-import type { Artifact, Change, Checkpoint, LoggedEvent, Model, ModelVersion, Page, ServerInfo } from './records';
+import { artifact, change, checkpoint, decodeInfo, loggedEvent, member, model, modelVersion, pageOf } from './records';
+import type { Artifact, Change, Checkpoint, LoggedEvent, Member, Model, ModelVersion, Page, ServerInfo } from './records';
 import type { Session } from './session';
 
 /** Which experiments a table wants. */
@@ -25,7 +25,7 @@ export const MAX_PAGE = 1000;
 export class PageApi extends Api {
   constructor(
     readonly session: Session,
-    private readonly onRefused: (sentence: string) => void
+    private readonly onRefused: (error: ApiError) => void
   ) {
     super(session.send, 'There is no ModelBox API beside this page: is the address right, up to its last slash?');
   }
@@ -66,6 +66,10 @@ export class PageApi extends Api {
     return this.ask(`models/${encodeURIComponent(modelId)}/versions${pages(pageToken)}`, pageOf(modelVersion));
   }
 
+  members(): Promise<Page<Member>> {
+    return this.ask('members', pageOf(member));
+  }
+
   /** The bytes of an artifact, or as many of them from its beginning. */
   async content(artifactId: string, atMostBytes?: number): Promise<Response> {
     const headers: Record<string, string> = atMostBytes === undefined ? {} : { Range: `bytes=0-${atMostBytes - 1}` };
@@ -81,7 +85,7 @@ export class PageApi extends Api {
       return await super.ask(path, decode, body);
     } catch (error) {
       if (error instanceof ApiError && error.code === 'unauthenticated') {
-        this.onRefused(error.message);
+        this.onRefused(error);
       }
       throw error;
     }

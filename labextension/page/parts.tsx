@@ -4,7 +4,7 @@
 
 import * as React from 'react';
 
-import { formatAge } from '../src/runs';
+import { agoText } from '../../widgets/modelbox_widgets/static/runs_data.js';
 import type { Axis } from './curves';
 
 /** Copies a text, and says so. */
@@ -56,7 +56,7 @@ export function Status({ status }: { readonly status: string }): React.JSX.Eleme
 export function Moment({ at }: { readonly at: Date }): React.JSX.Element {
   return (
     <time dateTime={at.toISOString()} title={at.toLocaleString()}>
-      {formatAge(at, new Date())}
+      {agoText(at.getTime(), Date.now())}
     </time>
   );
 }

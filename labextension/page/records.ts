@@ -88,6 +88,14 @@ export interface ModelVersion {
   readonly createdAt: Date;
 }
 
+/** A server among those that share a store. */
+export interface Member {
+  readonly id: string;
+  readonly hostName: string;
+  readonly rpcAddress: string;
+  readonly httpAddress: string;
+}
+
 type Fields = Readonly<Record<string, unknown>>;
 
 /** How to decode a page of `item`s. */
@@ -114,10 +122,7 @@ export function decodeInfo(value: unknown): ServerInfo {
   };
 }
 
-/** Decode metadata of one object. */
-export function decodeMetadata(value: unknown): Fields {
-  return object(object(value, 'document').metadata, 'metadata');
-}
+/* What a page may hold: each is given to `pageOf`. */
 
 export function artifact(fields: Fields, where: string): Artifact {
   return {
@@ -190,5 +195,14 @@ export function modelVersion(fields: Fields, where: string): ModelVersion {
     tags: Array.isArray(fields.tags) ? fields.tags.map(tag => text(tag, `${where}.tags`)) : [],
     experimentId: typeof fields.experiment_id === 'string' ? fields.experiment_id : null,
     createdAt: time(fields.created_at, `${where}.created_at`)
+  };
+}
+
+export function member(fields: Fields, where: string): Member {
+  return {
+    id: text(fields.id, `${where}.id`),
+    hostName: textOr(fields.host_name, ''),
+    rpcAddress: textOr(fields.rpc_addr, ''),
+    httpAddress: textOr(fields.http_addr, '')
   };
 }

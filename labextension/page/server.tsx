@@ -6,7 +6,7 @@ import * as React from 'react';
 
 import { useAnswer } from './hooks';
 import type { ViewProps } from './hooks';
-import { CopyButton, Facts, useTitle } from './parts';
+import { CopyButton, Facts, Trouble, useTitle } from './parts';
 import type { ServerInfo } from './records';
 
 const EVERY_S = 5;
@@ -15,6 +15,7 @@ const EVERY_S = 5;
 export function ServerPage({ api, info }: ViewProps & { readonly info: ServerInfo }): React.JSX.Element {
   useTitle('Server');
   const { value: isReady, error } = useAnswer(async () => (await fetch(api.session.url('readyz'), { cache: 'no-store' })).ok, [api], EVERY_S);
+  const members = useAnswer(() => api.members(), [api], EVERY_S);
   const address = api.session.base.href.replace(/\/$/, '');
   const code = `import modelbox\n\nmodelbox.connect("${address}")   # from another machine with token="…", or MODELBOX_API_TOKEN`;
   const health = error !== undefined ? 'cannot be reached' : isReady === undefined ? 'asking …' : isReady ? 'ready' : 'cannot use its storage: its log says why';
@@ -35,6 +36,37 @@ export function ServerPage({ api, info }: ViewProps & { readonly info: ServerInf
               ['artifacts', info.artifactStorage]
             ]}
           />
+          {(members.value?.items.length ?? 0) > 0 && (
+            <>
+              <h2>Servers on this store</h2>
+              <div className="mb-scroll">
+                <table className="mb-table" aria-label="Servers on this store">
+                  <thead>
+                    <tr>
+                      {['host', 'HTTP', 'gRPC', 'id'].map(title => (
+                        <th key={title} scope="col">
+                          {title}
+                        </th>
+                      ))}
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {members.value?.items.map(member => (
+                      <tr key={member.id}>
+                        <th scope="row">{member.hostName}</th>
+                        <td>{member.httpAddress}</td>
+                        <td>{member.rpcAddress}</td>
+                        <td title={member.id}>
+                          <code>{member.id.slice(0, 8)}</code>
+                        </td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            </>
+          )}
+          <Trouble error={members.error} />
         </section>
         <section aria-label="Use it">
           <h2>From Python</h2>

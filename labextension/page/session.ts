@@ -36,6 +36,9 @@ export class Session {
     this.key = `${KEY}:${base.pathname}`;
   }
 
+  /** Called when a token came with the address while the page is open. */
+  announce: () => void = () => undefined;
+
   get token(): string {
     return this.store.getItem(this.key) ?? '';
   }

@@ -11,11 +11,13 @@ interface SignInProps {
   readonly session: Session;
   /** The server's own sentence. */
   readonly why: string;
+  /** Jupyter knows people by its own login. */
+  readonly isJupyter: boolean;
   readonly onToken: () => Promise<void>;
 }
 
 /** The view of somebody who is not known. */
-export function SignIn({ session, why, onToken }: SignInProps): React.JSX.Element {
+export function SignIn({ session, why, isJupyter, onToken }: SignInProps): React.JSX.Element {
   const [token, setToken] = React.useState('');
   const [isBusy, setBusy] = React.useState(false);
   const wasRefused = session.token !== '';
@@ -28,6 +30,21 @@ export function SignIn({ session, why, onToken }: SignInProps): React.JSX.Elemen
     await onToken();
     setBusy(false);
   };
+  if (isJupyter) {
+    const login = session.url('../login');
+    login.searchParams.set('next', session.base.pathname);
+    return (
+      <main className="mb-signin">
+        <h1>ModelBox</h1>
+        <section>
+          <p>This ModelBox is part of a Jupyter server. Who is logged in there is known here.</p>
+          <a className="mb-button mb-primary" href={login.href}>
+            Log in to Jupyter
+          </a>
+        </section>
+      </main>
+    );
+  }
   return (
     <main className="mb-signin">
       <h1>ModelBox</h1>
@@ -57,6 +74,9 @@ export function SignIn({ session, why, onToken }: SignInProps): React.JSX.Elemen
           <code>{command}</code>
           <CopyButton text={command} />
         </div>
+        <p>
+          With <code>--url</code> it prints an address that opens this page without asking.
+        </p>
         <p className="mb-dim">The token stays in this tab and is forgotten when you close it. It is sent to this server only.</p>
       </section>
     </main>

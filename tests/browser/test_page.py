@@ -1,10 +1,13 @@
 """The standalone web page in a real Chromium, against a real server."""
 
+import base64
 import math
+import re
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -16,6 +19,7 @@ from modelbox.wire.messages import ExperimentCreate, ExperimentUpdate
 from modelbox_server.service.context import Caller
 from modelbox_server.testing.api_client import ApiClient
 from modelbox_server.testing.browser import keep_picture, running_chromium
+from modelbox_server.testing.jupyter_process import jupyter_process
 from modelbox_server.testing.live_server import LiveServer, live_server
 from modelbox_server.wiring import Services, ephemeral_services, local_services
 
@@ -24,6 +28,8 @@ METRIC = "val/loss @1"
 HOSTILE = '<img src=x onerror="window.__pwn=1"> \' {{7*7}} \\n run'
 ADA = Caller("ada", "http")
 MANY = 10_000
+CURVE = re.compile("M.+L")
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
 
 class WebPage:
@@ -187,3 +193,167 @@ def test_ten_thousand_runs_scroll_sort_and_filter(browser: Browser) -> None:
         query.fill("params.depth = ")
         expect(page.get_by_role("alert")).to_contain_text("params.depth = ")
         web.troubles.clear()  # the answer 400 that was asked for here
+
+
+def test_hostile_names_are_shown_as_they_are(browser: Browser, server: LiveServer, runs: list[str]) -> None:
+    client = ApiClient(server.url, server.headers)
+    model_id = client.api("POST", "/models", {"name": HOSTILE, "task": HOSTILE, "description": HOSTILE}).json["item"]["id"]
+    client.api("POST", f"/models/{model_id}/versions", {"version": HOSTILE, "tags": [HOSTILE], "experiment_id": runs[0]})
+    client.api("POST", f"/objects/{runs[0]}/events", {"name": HOSTILE, "source": HOSTILE, "metadata": {HOSTILE: HOSTILE}})
+    with shown(browser, server) as web:
+        web.open()
+        expect(web.rows().filter(has_text="{{7*7}}")).to_have_count(1)
+        web.page.get_by_role("link", name=HOSTILE).click()
+        expect(web.page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
+        expect(web.page.locator("figcaption", has_text=HOSTILE)).to_be_visible()
+        expect(web.page.locator("svg.marks")).to_have_count(3)
+        web.page.get_by_text("git.diff").click()
+        web.page.get_by_role("link", name="Events and changes").click()
+        expect(web.page.get_by_label("Events").get_by_role("listitem")).to_contain_text(HOSTILE)
+        web.go("models")
+        expect(web.page.locator(".mb-version b")).to_have_text(HOSTILE)
+        expect(web.page.locator(".mb-version .mb-tag")).to_have_text(HOSTILE)
+        web.go(f"compare/{','.join(runs[:2])}")
+        expect(web.page.get_by_role("table", name="What differs")).to_contain_text(HOSTILE)
+        expect(web.page.locator("svg.marks")).to_have_count(1)
+
+
+def test_a_run_appears_and_its_chart_moves_while_it_is_logged(browser: Browser, server: LiveServer, runs: list[str]) -> None:
+    client = ApiClient(server.url, server.headers)
+    run_id = random_id()
+    with shown(browser, server) as web:
+        web.open()
+        expect(web.rows().first).to_be_visible()
+        client.api("POST", "/experiments", {"name": "live", "id": run_id, "namespace": NAMESPACE})
+        expect(web.rows().first).to_contain_text("live")
+        web.page.get_by_role("link", name="live").click()
+        expect(web.page.get_by_text("No metrics yet")).to_be_visible()
+        log(client, run_id, range(3))
+        curve = web.page.locator("svg.marks .mark-line path")
+        expect(curve).to_have_attribute("d", CURVE)
+        before = curve.get_attribute("d")
+        log(client, run_id, range(3, 30))
+        expect(curve).not_to_have_attribute("d", before or "")
+        expect(web.page.get_by_role("row", name="loss")).to_contain_text("30")
+        client.api("PATCH", f"/experiments/{run_id}", {"status": "finished"})
+        expect(web.page.locator(".mb-head .mbw-badge")).to_have_text("finished")
+        client.api("DELETE", f"/experiments/{run_id}")
+        web.page.get_by_role("link", name="Experiments").click()
+        expect(web.rows().filter(has_text="live")).to_have_count(0)
+
+
+def test_runs_are_selected_and_compared_by_keyboard(browser: Browser, server: LiveServer, runs: list[str]) -> None:
+    with shown(browser, server, dark=True) as web:
+        web.open()
+        page = web.page
+        expect(web.rows()).to_have_count(len(runs))
+        page.get_by_role("grid").focus()
+        for key in ("Space", "ArrowDown", "Space", "ArrowDown", "Space"):
+            page.keyboard.press(key)
+        page.get_by_role("link", name="Compare 3").press("Enter")
+        table = page.get_by_role("table", name="What differs")
+        expect(table.get_by_role("columnheader")).to_have_count(3)
+        expect(table).to_contain_text("lr")
+        expect(table).not_to_contain_text("mlp")
+        page.get_by_role("button", name="Show what is the same").click()
+        expect(table).to_contain_text("mlp")
+        page.get_by_label("Metric").select_option(METRIC)
+        expect(page.locator("figcaption")).to_have_text(METRIC)
+        expect(page.locator("svg.marks .mark-line path")).to_have_count(3)
+        assert f"metric={quote(METRIC, safe='').replace('%20', '+')}" in page.url
+        keep_picture(page, "page compare dark")
+        ground = str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert sum(int(part) for part in ground[4:-1].split(",")) < 120
+
+
+def test_addresses_can_be_shared_reloaded_and_left_again(browser: Browser, server: LiveServer, runs: list[str]) -> None:
+    with shown(browser, server) as web:
+        page = web.page
+        page.goto(f"{server.url}/#/experiments/{runs[2]}/artifacts")
+        page.get_by_label("Token of this server").fill(server.token)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("digits-2")
+        expect(page.get_by_text("No artifacts.")).to_be_visible()
+        web.troubles.clear()  # the 401 before the token was there
+        page.reload()
+        expect(page.get_by_text("No artifacts.")).to_be_visible()
+        page.get_by_role("link", name="Experiments").click()
+        page.get_by_label("Filter by a query").fill("params.lr = 0.1")
+        expect(web.rows()).to_have_count(2)
+        web.rows().first.get_by_role("link").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("digits-3")
+        page.go_back()
+        expect(page.get_by_label("Filter by a query")).to_have_value("params.lr = 0.1")
+        expect(web.rows()).to_have_count(2)
+        page.reload()
+        expect(web.rows()).to_have_count(2)
+        web.go("experiments/" + "0" * 40)
+        expect(page.get_by_role("alert")).to_contain_text("0" * 40)
+        web.troubles.clear()  # the 404 that was asked for
+
+
+def test_files_are_previewed_as_what_they_are_and_saved_whole(browser: Browser, server: LiveServer, runs: list[str]) -> None:
+    client = ApiClient(server.url, server.headers)
+    drawing = f"<svg xmlns='http://www.w3.org/2000/svg' onload='window.__pwn=1'>{HOSTILE}</svg>".encode()
+    for name, media, body in (("plot.png", "image/png", PNG), ("evil.svg", "image/svg+xml", drawing), ("evil.html", "text/html", drawing)):
+        address = f"/api/v1/objects/{runs[3]}/artifacts?name={name}&media_type={quote(media, safe='')}"
+        assert client.request("PUT", address, body=body).status == 201
+    with shown(browser, server) as web:
+        web.open(f"experiments/{runs[3]}/artifacts")
+        page = web.page
+        for name in ("evil.html", "evil.svg"):
+            row = page.get_by_role("row", name=name)
+            row.get_by_role("button", name="Preview").click()
+            expect(page.locator(".mb-preview pre")).to_have_text(drawing.decode())
+        page.get_by_role("row", name="plot.png").get_by_role("button", name="Preview").click()
+        expect(page.locator(".mb-preview img")).to_have_js_property("naturalWidth", 1)
+        with page.expect_download() as saving:
+            page.get_by_role("row", name="evil.svg").get_by_role("button", name="Download").click()
+        assert saving.value.suggested_filename == "evil.svg"
+        assert saving.value.path().read_bytes() == drawing
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(browser: Browser, server: LiveServer, runs: list[str]) -> None:
+    with shown(browser, server, width=390, height=800) as web:
+        web.open()
+        for view in (
+            "experiments",
+            f"experiments/{runs[1]}",
+            f"experiments/{runs[1]}/history",
+            f"compare/{','.join(runs)}",
+            "models",
+            "server",
+        ):
+            web.go(view)
+            expect(web.page.get_by_text("Looking for")).to_have_count(0)
+            assert web.page.evaluate("document.documentElement.scrollWidth") <= 390, view
+        expect(web.page.get_by_role("table", name="Servers on this store")).to_contain_text(str(server.port))
+
+
+def test_an_empty_server_shows_the_python_that_makes_a_run(browser: Browser) -> None:
+    with live_server() as server, shown(browser, server) as web:
+        web.open()
+        expect(web.page.locator("pre")).to_contain_text(f'modelbox.connect("{server.url}")')
+        keep_picture(web.page, "page empty")
+        web.go("models")
+        expect(web.page.locator("pre")).to_contain_text("modelbox.new_model(")
+
+
+def test_the_page_works_inside_jupyter_below_its_base_url_with_its_login(browser: Browser, tmp_path: Path) -> None:
+    with jupyter_process(tmp_path) as jupyter:
+        make_run(ApiClient(jupyter.url, jupyter.headers), 0, HOSTILE)
+        inside = LiveServer(jupyter.url, jupyter.token, 0)
+        with shown(browser, inside) as web:
+            web.page.goto(f"{jupyter.url}/")
+            expect(web.page.get_by_role("link", name="Log in to Jupyter")).to_be_visible()
+            web.page.get_by_role("link", name="Log in to Jupyter").click()
+            web.page.locator("#password_input").fill(jupyter.token)
+            web.page.keyboard.press("Enter")
+            web.page.get_by_role("link", name=HOSTILE).click()
+            expect(web.page.locator("svg.marks .mark-line path").first).to_have_attribute("d", CURVE)
+            web.troubles.clear()  # Jupyter answers a missing login with 403
+
+
+def log(client: ApiClient, run_id: str, steps: range) -> None:
+    series = {"object_id": run_id, "key": "loss", "steps": list(steps), "values": [1 / (1 + step) for step in steps]}
+    assert client.api("POST", "/metrics", {"series": [series]}).status == 200

@@ -37,8 +37,11 @@ describe('what changed', () => {
   it('is said field by field', () => {
     expect(changeLines({ payload: { old: { status: 'running' }, new: { status: 'finished', finished_at: 't' } } })).toEqual([
       'status: running → finished',
-      'finished_at: null → t'
+      'finished_at: nothing → t'
     ]);
+    const metadata = { old: { metadata: { 'params.lr': 1, gone: 2 } }, new: { metadata: { 'params.lr': 3 } } };
+    expect(changeLines({ payload: metadata })).toEqual(['params.lr: 1 → 3', 'gone: 2 → nothing']);
+    expect(changeLines({ payload: { new: { id: 'x', name: 'model.bin', uri: 's3://x' } } })).toEqual(['name: model.bin', 'uri: s3://x']);
   });
 });
 

@@ -98,7 +98,7 @@ export class Grid {
     const total = 30 + widths.reduce((sum, width) => sum + width, 0) + (this.sparkTitle ? SPARK.width + 16 : 0);
     for (const part of [this.head, this.pinned, this.body]) part.style.width = `${total}px`;
     attribute(this.node, { "aria-rowcount": this.order.length + 1, "aria-colcount": this.columns.length });
-    this.at.row = Math.min(this.at.row, this.order.length - 1);
+    if (this.order.length > 0) this.at.row = Math.min(this.at.row, this.order.length - 1);
     this.at.column = Math.max(0, Math.min(this.at.column, this.columns.length - 1));
     this.body.style.height = `${this.order.length * ROW_PX}px`;
     this.empty.hidden = this.order.length > 0;
