@@ -14,8 +14,13 @@ import pytest
 from modelbox.cli.commands import COMMANDS
 from modelbox.cli.main import main, program
 from modelbox.testing.command_line import CommandLine
+from modelbox_server.testing.engines import DatabaseServer
+from modelbox_server.testing.fixtures import database_server
+
+__all__ = ["database_server"]
 
 UNTIL_CTRL_C = {"server start", "client watch"}
+ON_DATABASES = [entry.words for entry in COMMANDS if entry.home and entry.words.startswith("server migrate ")]
 EXAMPLES = [entry.words for entry in COMMANDS if entry.home and entry.words != "client"]
 
 
@@ -49,7 +54,7 @@ def desk(served: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
-@pytest.mark.parametrize("words", [words for words in EXAMPLES if words not in UNTIL_CTRL_C])
+@pytest.mark.parametrize("words", [words for words in EXAMPLES if words not in {*UNTIL_CTRL_C, *ON_DATABASES}])
 def test_the_example_of_a_command_runs(words: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program_name, *arguments = shlex.split(example_of(words))
     assert program_name == "modelbox"
@@ -76,3 +81,18 @@ def test_the_example_of_a_command_that_goes_on_runs_until_ctrl_c(words: str) -> 
         assert running.stdout.readline()
         running.send_signal(signal.SIGINT)
         assert running.wait(60) == 0
+
+
+def test_the_examples_of_migrate_run_on_databases(database_server: DatabaseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with database_server.database() as settings:
+        config = tmp_path / "modelbox_server.toml"
+        config.write_text(
+            f'metadata_storage = "{database_server.kind}"\n[artifact_storage_filesystem]\nbase_dir = "{tmp_path / "blobs"}"\n'
+            f'[metadata_storage_{database_server.kind}]\nhost = "{settings.host}"\nport = {settings.port}\n'
+            f'username = "{settings.username}"\npassword = "{settings.password}"\ndbname = "{settings.dbname}"\n'
+        )
+        config.chmod(0o600)
+        assert ON_DATABASES
+        for words in ON_DATABASES:
+            assert main(shlex.split(example_of(words))[1:]) == 0
