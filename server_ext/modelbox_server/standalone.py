@@ -304,8 +304,8 @@ def serve(
     *,
     on_start: Callable[[StandaloneServer], None] | None = None,
     on_hangup: Callable[[StandaloneServer], None] = lambda server: None,
-) -> None:
-    """Serve until SIGTERM or SIGINT, of which a second one cuts the grace period short.
+) -> signal.Signals:
+    """Serve until SIGTERM or SIGINT, of which a second one cuts the grace period short; return which one came first.
 
     Parameters
     ----------
@@ -315,27 +315,28 @@ def serve(
         Called once the server listens, and at each SIGHUP.
     """
 
-    async def run() -> None:
-        stopped = asyncio.Event()
+    async def run() -> signal.Signals:
         loop = asyncio.get_running_loop()
+        first: asyncio.Future[signal.Signals] = loop.create_future()
 
-        def stop() -> None:
-            if stopped.is_set():
+        def stop(number: signal.Signals) -> None:
+            if first.done():
                 server.hurry()
-            stopped.set()
+            else:
+                first.set_result(number)
 
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(number, stop, number)
         loop.add_signal_handler(signal.SIGHUP, on_hangup, server)
         await server.start(settle=True)
         try:
             if on_start is not None:
                 on_start(server)
-            await stopped.wait()
+            return await first
         finally:
             await server.stop()
 
-    asyncio.run(run())
+    return asyncio.run(run())
 
 
 def _url(scheme: str, host: str, port: int) -> str:

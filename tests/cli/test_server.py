@@ -5,6 +5,8 @@ import http.client
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import tomllib
 from collections.abc import Callable
@@ -230,6 +232,28 @@ def test_no_secret_shows_in_logs_errors_or_the_list_of_processes(tmp_path: Path,
     shown.append((tmp_path / "box.log").read_text())
     assert "log_levle" in shown[-1]
     assert not [path for path, canary in canaries.items() if canary in "\n".join(shown)]
+
+
+@pytest.mark.parametrize(("address", "is_warned_of"), [("127.0.0.1:0", False), (":0", True)])
+def test_what_other_machines_can_read_on_the_way_is_warned_of(address: str, is_warned_of: bool, tmp_path: Path) -> None:
+    path = tmp_path / "box.toml"
+    path.write_text(f'listen_addr = "{address}"\n[artifact_storage_filesystem]\nbase_dir = "{tmp_path / "blobs"}"\n')
+    with running_server(path):
+        pass
+    warning = "Other machines can reach it, and what they send is not encrypted: set tls_cert and tls_key"
+    assert (warning in (tmp_path / "box.log").read_text()) is is_warned_of
+
+
+def test_ctrl_c_ends_a_server_as_shells_expect(tmp_path: Path) -> None:
+    path = tmp_path / "box.toml"
+    path.write_text(f'listen_addr = "127.0.0.1:0"\n[artifact_storage_filesystem]\nbase_dir = "{tmp_path / "blobs"}"\n')
+    command = [sys.executable, "-m", "modelbox.cli.main", "server", "start", "--config-path", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "ModelBox listens" in next(line for line in process.stderr if "listens" in line)
+        process.send_signal(signal.SIGINT)
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 130
 
 
 def test_the_password_of_the_sample_is_warned_of_at_start(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -72,9 +73,11 @@ def start(config_path: Path | None, mode: str | None, *, allow_insecure_config: 
         services = configured_services(config, meters)
         server, close = _server(config, services, listening), services.close
     try:
-        serve(server, on_start=lambda started: _tell(started, config), on_hangup=lambda running: _reload(running, read, config))
+        first = serve(server, on_start=lambda started: _tell(started, config), on_hangup=lambda running: _reload(running, read, config))
     finally:
         close()
+    if first is signal.SIGINT:
+        raise click.Abort
 
 
 def _server(config: ServerConfig, services: Services, listening: dict[str, Any]) -> StandaloneServer:
