@@ -24,6 +24,7 @@ from tornado.netutil import add_accept_handler
 
 from modelbox.errors import ConfigError
 from modelbox.settings import DEFAULT_PORT
+from modelbox_server.background import Background
 from modelbox_server.grpc.front import Front
 from modelbox_server.grpc.server import GrpcServer
 from modelbox_server.grpc.web import web_rules
@@ -91,6 +92,10 @@ class StandaloneServer:
         How long requests that are under way may take to end when the server stops.
     notice_s
         How long before that a server that stops says so to those who ask for readiness, and still takes new work.
+    advertised
+        Host and port under which others reach this server, where that is not what it listens on.
+    collect_every_s
+        How often one of the servers of a store collects garbage; 0 for never.
     meters
         What counts and times the work; fresh ones when left out.
     meters_address
@@ -117,6 +122,8 @@ class StandaloneServer:
         proxies: ProxyIdentity | None = None,
         grace_s: float = GRACE_S,
         notice_s: float = 0.0,
+        advertised: str = "",
+        collect_every_s: float = 0.0,
         meters: Meters | None = None,
         meters_address: tuple[str, int] | None = None,
         needs_meters: bool = True,
@@ -132,6 +139,9 @@ class StandaloneServer:
         self._grace_s = grace_s
         self._notice_s = notice_s
         self._hurried = asyncio.Event()
+        self._advertised = advertised
+        self._collect_every_s = collect_every_s
+        self._background: Background | None = None
         self._gate = gate = TokenGate(self.token, trust_same_user=trust_same_user, needs_token=needs_token, proxies=proxies)
         gate.allow(hosts=allowed_hosts, origins=allowed_origins, holders=holders)
         self._face = Face(lambda: self._introduced(open_services()), gate, meters)
@@ -155,8 +165,10 @@ class StandaloneServer:
         """Tell the services where they can be reached."""
         name = socket.gethostname()
         host = name if self._host in _WILDCARDS else self._host
-        address = f"{f'[{host}]' if ':' in host else host}:{self.port}"
+        address = self._advertised or f"{f'[{host}]' if ':' in host else host}:{self.port}"
         services.members.join(name, rpc_addr=address, http_addr=address)
+        self._background = Background(services, collect_every_s=self._collect_every_s)
+        self._background.start()
         return services
 
     async def start(self, *, settle: bool = False) -> None:
@@ -237,6 +249,8 @@ class StandaloneServer:
         if self._meters_server is not None:
             self._meters_server.stop()
             await self._meters_server.close_all_connections()
+        if self._background is not None:
+            await asyncio.to_thread(self._background.stop)
         await self._face.close()
 
     def hurry(self) -> None:

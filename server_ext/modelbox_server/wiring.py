@@ -31,6 +31,7 @@ from modelbox_server.service.models import ModelsService
 from modelbox_server.service.namespaces import NamespacesService
 from modelbox_server.service.objects import Objects
 from modelbox_server.service.people import PeopleService
+from modelbox_server.service.pulse import ChangePulse
 from modelbox_server.service.search import ExperimentSearch
 from modelbox_server.service.sql import SqlService
 from modelbox_server.service.tickets import TicketDesk
@@ -127,6 +128,7 @@ class Services:
     actions: ActionsService
     agents: AgentsService
     members: MembersService
+    pulse: ChangePulse
     sql: SqlService
     people: PeopleService
     grants: GrantsService
@@ -166,6 +168,8 @@ def _services_over(
     objects = Objects(metadata, metrics, blobs, garbage)
     records = Records(metadata)
     tokens = TokensService(metadata, clock)
+    pulse = ChangePulse(metadata)
+    cleanup.callback(pulse.close)
     people = PeopleService(metadata, tokens)
     search = ExperimentSearch(metrics, clock)
     artifacts = ArtifactsService(records, blobs, objects, clock)
@@ -185,7 +189,8 @@ def _services_over(
         hanging=HangingService(records),
         actions=ActionsService(records, clock),
         agents=AgentsService(records, clock),
-        members=MembersService(),
+        members=MembersService(metadata, clock),
+        pulse=pulse,
         sql=SqlService(metadata, metrics),
         people=people,
         grants=GrantsService(metadata, people, clock),

@@ -27,6 +27,8 @@ __all__ = [
     "FileType",
     "GrantRecord",
     "Json",
+    "LeaseRecord",
+    "MemberRecord",
     "MetadataEntry",
     "ModelRecord",
     "ModelVersionRecord",
@@ -296,6 +298,29 @@ class TokenRecord(Record, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+
+
+class MemberRecord(Record, frozen=True, kw_only=True):
+    """A server among those that share a store; `seen_at` is when it said so last."""
+
+    id: str
+    host_name: str
+    rpc_addr: str
+    http_addr: str
+    mode: str = "all"
+    version: str = ""
+    started_at: datetime
+    seen_at: datetime
+
+
+class LeaseRecord(Record, frozen=True, kw_only=True):
+    """Work that one server does at a time: who does it, and a number that goes up whenever that one says that it still does."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str
+    holder: str
+    number: int = 0
 
 
 class DoneOperation(Record, frozen=True, kw_only=True):

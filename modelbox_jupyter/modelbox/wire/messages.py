@@ -604,3 +604,7 @@ class Member(Struct, frozen=True, kw_only=True):
     host_name: str
     rpc_addr: str
     http_addr: str
+    mode: str
+    version: str
+    started_at: datetime
+    seen_at: datetime

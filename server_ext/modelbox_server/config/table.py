@@ -196,6 +196,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "",
+        "advertise_addr",
+        "text",
+        "Host and port under which others reach this server, as the list of members tells; its host name and port when left out.",
+    ),
+    Setting(
+        "",
         "shutdown_grace_s",
         "number",
         "Seconds that calls which are under way get to end when the server stops; read again at SIGHUP.",
@@ -308,6 +314,14 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting("tickets", "lifetime_s", "number", "Seconds in which a transfer has to begin.", 300.0, least=1, most=3600),
+    Setting(
+        "garbage",
+        "every_s",
+        "number",
+        "Seconds between two collections of garbage, which one of the servers that share the stores makes; 0 for never.",
+        86400.0,
+        least=0,
+    ),
     Setting(
         "garbage",
         "grace_s",

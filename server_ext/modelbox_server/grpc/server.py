@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import grpc
@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from modelbox.entities.times import now
 from modelbox.errors import InvalidRequest, ModelBoxError, StorageUnavailable, shortened
-from modelbox.wire.messages import MAX_PAGE, ChangesQuery
+from modelbox.wire.messages import MAX_PAGE, ChangesQuery, Page
 from modelbox_server.grpc import store
 from modelbox_server.grpc.convert import change_message
 from modelbox_server.grpc.gathering import Gatherer
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
     from modelbox.entities.records import ChangeEvent
-    from modelbox.wire.messages import Page
     from modelbox_server.grpc.convert import Message
     from modelbox_server.grpc.schema import Rpc
     from modelbox_server.http.auth import TokenGate
@@ -49,7 +48,8 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Longest message, in either direction."""
 
-_WATCH_EVERY_S = 0.2
+_WATCH_EVERY_S = 2.0
+"""How often those who watch look without news: whether they still may, and what may have been missed."""
 _LAST_BYTES_S = 1.0
 _WRITE_BYTES = 256 * 1024
 """What is written at once: the SDK of 2022 sends frames of 1 KiB, and each write is a trip to another thread."""
@@ -80,6 +80,8 @@ class GrpcServer:
         self._gatherer = Gatherer(face)
         self._server: grpc.aio.Server | None = None
         self._stopping = asyncio.Event()
+        self._news = asyncio.Event()  # replaced by another one with each piece of news
+        self._watching = 0
 
     async def start(self) -> None:
         """Listen on the socket."""
@@ -97,6 +99,7 @@ class GrpcServer:
     def end_watches(self) -> None:
         """Let those who watch see what happened until now, and tell them to come back later: they would never end by themselves."""
         self._stopping.set()
+        self._tell_watchers()
 
     async def stop(self) -> None:
         """End all calls, but for those whose answer is on its way."""
@@ -209,26 +212,53 @@ class GrpcServer:
         Who watches is asked again for each look: a token that is revoked, or a role, ends what it showed.
         """
         after, began = 0, now()
-        is_last = False
-        while not is_last:
-            stops = self._stopping.is_set()
-            caller = await identify()
-            query = ChangesQuery(namespace=request.namespace or None, after=after, limit=MAX_PAGE)
-            page = await self._face.run(self._changes, caller, query)
-            for event in page.items:
-                after = event.seq
-                if event.at.timestamp() >= request.since:
-                    if event.at >= began:
-                        self._face.meters.delivered_change((now() - event.at).total_seconds())
-                    yield change_message(event)
-            if len(page.items) < MAX_PAGE:
-                is_last = stops
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), _WATCH_EVERY_S)
+        async with self._told():
+            is_last = False
+            while not is_last:
+                # In this order: what happens after the look is news.
+                news, stops = self._news, self._stopping.is_set()
+                page = await self._look(await identify(), request.namespace or None, after)
+                for event in page.items:
+                    after = event.seq
+                    if event.at.timestamp() >= request.since:
+                        if event.at >= began:
+                            self._face.meters.delivered_change((now() - event.at).total_seconds())
+                        yield change_message(event)
+                is_last = stops and len(page.items) < MAX_PAGE
+                if len(page.items) < MAX_PAGE and not is_last:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(news.wait(), _WATCH_EVERY_S)
         raise StorageUnavailable("The server is shutting down: watch again when it is back.", retry_after_s=5)
 
-    def _changes(self, caller: Caller, query: ChangesQuery) -> Page[ChangeEvent]:
-        return self._face.services().changes.list(caller, query)
+    async def _look(self, caller: Caller, namespace: str | None, after: int) -> Page[ChangeEvent]:
+        """Return changes; while the database is away, there are none."""
+        query = ChangesQuery(namespace=namespace, after=after, limit=MAX_PAGE)
+        try:
+            return await self._face.run(lambda: self._face.services().changes.list(caller, query))
+        except StorageUnavailable as error:
+            log.info("Whoever watches has to wait: %s", error.detail)
+            return Page(items=[])
+
+    @asynccontextmanager
+    async def _told(self) -> AsyncIterator[None]:
+        """Be told of news while the block runs."""
+        loop = self._loop = asyncio.get_running_loop()
+        self._watching += 1
+        try:
+            await self._face.run(lambda: self._face.services().pulse.subscribe(self._hear))
+            yield
+        finally:
+            self._watching -= 1
+            if not self._watching and not loop.is_closed():
+                await self._face.run(lambda: self._face.services().pulse.unsubscribe(self._hear))
+
+    def _hear(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._tell_watchers)
+
+    def _tell_watchers(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
 
 
 class _Handlers(grpc.GenericRpcHandler):

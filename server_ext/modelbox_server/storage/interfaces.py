@@ -24,6 +24,7 @@ __all__ = [
     "BlobInfo",
     "BlobStore",
     "BlobWriter",
+    "ChangeListener",
     "Condition",
     "Leftovers",
     "MetadataStore",
@@ -186,6 +187,18 @@ class MetadataStore(Protocol):
 
     def close(self) -> None:
         """Release connections and files. A closed store is not used again."""
+        ...
+
+
+class ChangeListener(Protocol):
+    """Word of change events from a database that can send it; a metadata store that has one gives it by a method ``listener()``."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when there may be new change events, and after `timeout_s` in any case; raises nothing."""
+        ...
+
+    def close(self) -> None:
+        """Hang up."""
         ...
 
 

@@ -21,6 +21,8 @@ from modelbox.entities.records import (
     FileType,
     GrantRecord,
     Json,
+    LeaseRecord,
+    MemberRecord,
     MetadataEntry,
     ModelRecord,
     ModelVersionRecord,
@@ -135,6 +137,8 @@ def one_of_each() -> list[Record]:
             created_at=DAY,
             expires_at=DAY,
         ),
+        MemberRecord(id=random_id(), host_name="höst", rpc_addr="[::1]:1", http_addr="h:2", version="1", started_at=DAY, seen_at=DAY),
+        LeaseRecord(name="background", holder="höst:1", number=2**40),
         AgentRecord(id=random_id(), name="bench", host_name="höst", ip_addr="::1", arch="arm64", created_at=DAY, seen_at=DAY),
         model(),
         ModelVersionRecord(

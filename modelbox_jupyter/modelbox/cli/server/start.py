@@ -98,6 +98,8 @@ def _server(config: ServerConfig, services: Services, listening: dict[str, Any])
         trust_same_user=config.is_on("auth.trust_same_user_loopback"),
         needs_token=config.text("auth.mode") == "token",
         proxies=proxies_of(config),
+        advertised=config.text("advertise_addr"),
+        collect_every_s=config.number("garbage.every_s"),
         **listening,
     )
 

@@ -4,13 +4,18 @@ Readers see one state (REPEATABLE READ) and wait for nobody. Writers are kept fr
 all hold one of them, shared by those that named their objects and alone by those that did not, and one for each object that they named.
 """
 
+import select
+import time
+from contextlib import suppress
 from typing import cast
 
+import psycopg2
 import psycopg2.extensions
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from modelbox.errors import ModelBoxError
 from modelbox_server.storage.databases.postgres import is_collision, postgres_engine, postgres_error
@@ -21,11 +26,12 @@ from modelbox_server.storage.metadata.sql import ALONE, WAIT_S, WRITES
 from modelbox_server.storage.metadata.statements import Column, Test
 from modelbox_server.storage.rows import Cell
 
-__all__ = ["PostgresDialect", "PostgresMetadataStore"]
+__all__ = ["PostgresDialect", "PostgresListener", "PostgresMetadataStore"]
 
 # Advisory locks are named by two numbers of 32 bits, or by one of 64: objects have the latter.
 _OURS = 0x4D42584A
 _EVERYBODY, _EVENTS = 0, 1
+_CHANNEL = "modelbox_changes"
 
 
 class PostgresMetadataStore(ServerMetadataStore):
@@ -41,6 +47,52 @@ class PostgresMetadataStore(ServerMetadataStore):
         dialect, engine = PostgresDialect(settings), postgres_engine(settings)
         event.listen(engine, "begin", dialect.begin)
         super().__init__(engine, dialect, settings)
+
+    def listener(self) -> "PostgresListener":
+        """Return word of change events, by a connection of its own."""
+        return PostgresListener(self._engine)
+
+
+class PostgresListener:
+    """See :class:`~modelbox_server.storage.interfaces.ChangeListener`.
+
+    Parameters
+    ----------
+    engine
+        Where to take connections from; one is kept.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._connection: psycopg2.extensions.connection | None = None
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for word; without a connection, for the time alone."""
+        try:
+            connection = self._connected()
+            if select.select([connection], [], [], timeout_s)[0]:
+                connection.poll()
+                connection.notifies.clear()
+        except (psycopg2.Error, DBAPIError, PoolTimeoutError, OSError, ValueError):
+            self.close()
+            time.sleep(timeout_s)
+
+    def close(self) -> None:
+        """Hang up."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg2.Error):
+                connection.close()
+
+    def _connected(self) -> psycopg2.extensions.connection:
+        if self._connection is None:
+            taken = self._engine.raw_connection()
+            self._connection = connection = cast(psycopg2.extensions.connection, taken.dbapi_connection)
+            taken.detach()  # the pool makes another one in its place
+            connection.set_session(isolation_level="READ COMMITTED", readonly=False, autocommit=True)
+            with connection.cursor() as cursor:
+                cursor.execute(f"LISTEN {_CHANNEL}")
+        return self._connection
 
 
 class PostgresDialect(SqlDialect):
@@ -86,7 +138,9 @@ class PostgresDialect(SqlDialect):
 
     def before_events(self) -> sa.Executable:
         """Return a lock that holds until the transaction is visible to others."""
-        return sa.select(sa.func.pg_advisory_xact_lock(sa.literal_column(str(_OURS)), sa.literal_column(str(_EVENTS))))
+        lock = sa.func.pg_advisory_xact_lock(sa.literal_column(str(_OURS)), sa.literal_column(str(_EVENTS)))
+        # Word goes out with the commit, once however often it is asked for.
+        return sa.select(lock, sa.func.pg_notify(_CHANNEL, ""))
 
     def document(self, key: Column, value: Column) -> sa.ColumnElement[str]:
         """Return a concatenation: ``json_object_agg`` would write floats anew, and blanks between."""

@@ -29,4 +29,5 @@ METADATA_STEPS = (
     _step(4, "actions"),
     _step(5, "locks"),
     _step(6, "access"),
+    _step(7, "members"),
 )
