@@ -36,11 +36,11 @@ from modelbox_server.service.search import ExperimentSearch
 from modelbox_server.service.sql import SqlService
 from modelbox_server.service.tickets import TicketDesk
 from modelbox_server.service.tokens import TokensService
-from modelbox_server.service.transfers import BlobServers, TransfersService
+from modelbox_server.service.transfers import TransfersService, Ways
 from modelbox_server.service.versions import VersionsService
 from modelbox_server.storage.blobs.s3_settings import S3Settings
 from modelbox_server.storage.databases.settings import DatabaseSettings
-from modelbox_server.storage.interfaces import BlobStore, MetadataStore, MetricsStore
+from modelbox_server.storage.interfaces import BlobStore, DirectBlobs, MetadataStore, MetricsStore
 from modelbox_server.storage.registry import open_store
 
 __all__ = [
@@ -162,7 +162,13 @@ def services_over(metadata: MetadataStore, metrics: MetricsStore, blobs: BlobSto
 
 
 def _services_over(
-    metadata: MetadataStore, metrics: MetricsStore, blobs: BlobStore, clock: Clock, cleanup: ExitStack, settings: StorageSettings
+    metadata: MetadataStore,
+    metrics: MetricsStore,
+    blobs: BlobStore,
+    clock: Clock,
+    cleanup: ExitStack,
+    settings: StorageSettings,
+    direct: DirectBlobs | None = None,
 ) -> Services:
     garbage = GarbageCollector(metadata, metrics, blobs, settings.grace_s)
     objects = Objects(metadata, metrics, blobs, garbage)
@@ -184,7 +190,7 @@ def _services_over(
         metrics=MetricsService(records, metrics),
         events=EventsService(records, clock),
         artifacts=artifacts,
-        transfers=TransfersService(artifacts, _blob_servers(settings, clock), clock),
+        transfers=TransfersService(artifacts, _ways(settings, direct, clock), clock),
         changes=ChangesService(records),
         hanging=HangingService(records),
         actions=ActionsService(records, clock),
@@ -202,10 +208,20 @@ def _services_over(
     )
 
 
-def _blob_servers(settings: StorageSettings, clock: Clock) -> BlobServers | None:
-    if not settings.blob_servers:
+def _ways(settings: StorageSettings, storage: DirectBlobs | None, clock: Clock) -> Ways | None:
+    if not settings.blob_servers and storage is None:
         return None
-    return BlobServers(settings.blob_servers, TicketDesk(settings.ticket_key, clock), settings.ticket_lifetime_s)
+    return Ways(TicketDesk(settings.ticket_key, clock), settings.ticket_lifetime_s, settings.blob_servers, storage)
+
+
+def _direct(blobs: BlobStore, settings: StorageSettings) -> DirectBlobs | None:
+    """Return the way for clients to talk to the storage itself, where the settings allow it."""
+    if settings.s3 is None or not settings.s3.presign:
+        return None
+    from modelbox_server.storage.blobs.s3 import S3BlobStore
+    from modelbox_server.storage.blobs.s3_direct import S3Direct
+
+    return S3Direct(blobs) if isinstance(blobs, S3BlobStore) else None
 
 
 def build_services(settings: StorageSettings, *, clock: Clock = now, meters: Meters | None = None) -> Services:
@@ -250,13 +266,14 @@ def _opened(settings: StorageSettings, clock: Clock, cleanup: ExitStack, meters:
         artifacts = settings.s3 if settings.artifact_storage == "s3" else settings.artifact_folder
         blobs = open_store("artifacts", settings.artifact_storage, settings.folder, artifacts)
         cleanup.callback(blobs.close)
+        direct = _direct(blobs, settings)
         if meters is not None:
             metadata, metrics, blobs = (
                 TimedMetadataStore(metadata, meters),
                 TimedMetricsStore(metrics, meters),
                 TimedBlobStore(blobs, meters),
             )
-        return _services_over(metadata, metrics, blobs, clock, cleanup.pop_all(), settings)
+        return _services_over(metadata, metrics, blobs, clock, cleanup.pop_all(), settings, direct)
 
 
 def _make_private(folder: Path) -> None:

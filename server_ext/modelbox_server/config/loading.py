@@ -342,7 +342,8 @@ def _contradictions_of_tickets(values: Mapping[str, Value]) -> Iterator[str]:
     servers, key = values["blob_servers"], values["tickets.key"]
     if values["mode"] == "metadata" and not servers:
         yield 'blob_servers: empty, mode = "metadata" needs the address of at least one. Use mode = "all" to do without.'
-    if (values["mode"] == "blob" or servers) and (not isinstance(key, str) or len(key) < MIN_TICKET_KEY_CHARACTERS):
+    presign = values["artifact_storage"] == "s3" and values["artifact_storage_s3.presign"] is True
+    if (values["mode"] == "blob" or servers or presign) and (not isinstance(key, str) or len(key) < MIN_TICKET_KEY_CHARACTERS):
         yield f"tickets.key: expected at least {MIN_TICKET_KEY_CHARACTERS} characters, the same on all servers that work together."
     for url in servers if isinstance(servers, tuple) else ():
         if not url.startswith(("http://", "https://")):

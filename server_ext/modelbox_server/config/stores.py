@@ -176,6 +176,7 @@ def _s3(config: ServerConfig) -> S3Settings | None:
         sse_kms_key=text("sse_kms_key"),
         checksums="when_required" if text("checksums") == "when_required" else "when_supported",
         part_bytes=int(config.number("artifact_storage_s3.part_bytes")),
+        presign=config.is_on("artifact_storage_s3.presign"),
     )
 
 

@@ -264,6 +264,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "artifact_storage_s3",
+        "presign",
+        "boolean",
+        "Let clients transfer large files to and from the service by themselves, by URLs that are good for one file; needs `tickets.key`.",
+        False,
+    ),
+    Setting(
+        "artifact_storage_s3",
         "part_bytes",
         "integer",
         "Size of the parts of large uploads; each upload has some three of them in memory.",

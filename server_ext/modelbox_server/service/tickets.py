@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
 
 import msgspec
 
@@ -19,7 +19,7 @@ from modelbox.errors import Unauthenticated
 if TYPE_CHECKING:
     from modelbox_server.service.context import Clock
 
-__all__ = ["DownloadClaims", "ReceiptClaims", "TicketDesk", "UploadClaims"]
+__all__ = ["AnyClaims", "Claims", "DownloadClaims", "PassingClaims", "ReceiptClaims", "TicketDesk", "UploadClaims"]
 
 _LEEWAY_S = 30.0
 """How far the clocks of two servers may be apart."""
@@ -27,7 +27,11 @@ _LEEWAY_S = 30.0
 _MAX_CHARACTERS = 8192
 
 
-class UploadClaims(msgspec.Struct, frozen=True, kw_only=True, tag="upload", tag_field="verb"):
+class AnyClaims(msgspec.Struct, frozen=True, kw_only=True, tag_field="verb"):
+    """What a ticket says."""
+
+
+class UploadClaims(AnyClaims, frozen=True, kw_only=True, tag="upload"):
     """The holder may store bytes of this size, and of this digest if there is one, at a blob server."""
 
     upload_id: str
@@ -38,7 +42,7 @@ class UploadClaims(msgspec.Struct, frozen=True, kw_only=True, tag="upload", tag_
     md5: str | None
 
 
-class DownloadClaims(msgspec.Struct, frozen=True, kw_only=True, tag="download", tag_field="verb"):
+class DownloadClaims(AnyClaims, frozen=True, kw_only=True, tag="download"):
     """The holder may read this content from a blob server."""
 
     key: str
@@ -48,7 +52,7 @@ class DownloadClaims(msgspec.Struct, frozen=True, kw_only=True, tag="download", 
     size_bytes: int
 
 
-class ReceiptClaims(msgspec.Struct, frozen=True, kw_only=True, tag="receipt", tag_field="verb"):
+class ReceiptClaims(AnyClaims, frozen=True, kw_only=True, tag="receipt"):
     """A blob server keeps this content for this object, which has no artifact of it yet."""
 
     upload_id: str
@@ -60,13 +64,25 @@ class ReceiptClaims(msgspec.Struct, frozen=True, kw_only=True, tag="receipt", ta
     size_bytes: int
 
 
-C = TypeVar("C", UploadClaims, DownloadClaims, ReceiptClaims)
+class PassingClaims(AnyClaims, frozen=True, kw_only=True, tag="passing"):
+    """The holder may say that these bytes are in the storage now, under this passing name, for this object."""
+
+    passing: str
+    object_id: str
+    namespace: str
+    sha256: str
+    size_bytes: int
+
+
+Claims: TypeAlias = UploadClaims | DownloadClaims | ReceiptClaims | PassingClaims
+C = TypeVar("C", bound=AnyClaims)
+D = TypeVar("D", bound=AnyClaims)
 
 
 class _Signed(msgspec.Struct, frozen=True, kw_only=True):
     audience: str
     expires_at_s: float
-    claims: UploadClaims | DownloadClaims | ReceiptClaims
+    claims: Claims
 
 
 class TicketDesk:
@@ -85,14 +101,20 @@ class TicketDesk:
         self._key = hmac.digest(key.encode(), b"modelbox tickets v1", hashlib.sha256)
         self._clock = clock
 
-    def write(self, claims: UploadClaims | DownloadClaims | ReceiptClaims, lifetime_s: float) -> str:
+    def write(self, claims: Claims, lifetime_s: float) -> str:
         """Return a ticket that is good for `lifetime_s` seconds from now."""
         expires_at_s = self._clock().timestamp() + lifetime_s
         document = msgspec.json.encode(_Signed(audience=_audience(type(claims)), expires_at_s=expires_at_s, claims=claims))
         return f"{_text(document)}.{_text(self._signature(document))}"
 
-    def read(self, ticket: str, kind: type[C]) -> C:
-        """Return what a ticket says.
+    @overload
+    def read(self, ticket: str, kind: type[C]) -> C: ...
+
+    @overload
+    def read(self, ticket: str, kind: type[C], other: type[D]) -> C | D: ...
+
+    def read(self, ticket: str, kind: type[AnyClaims], other: type[AnyClaims] | None = None) -> AnyClaims:
+        """Return what a ticket of this kind, or the other, says.
 
         Raises
         ------
@@ -104,7 +126,7 @@ class TicketDesk:
             signed = msgspec.json.decode(document, type=_Signed)
         except msgspec.MsgspecError as error:  # of another version, whose key is the same
             raise Unauthenticated("The ticket is of another version of ModelBox: run the same one on all servers.") from error
-        if not isinstance(signed.claims, kind) or signed.audience != _audience(kind):
+        if not isinstance(signed.claims, (kind, other or kind)) or signed.audience != _audience(type(signed.claims)):
             raise Unauthenticated("The ticket is good for something else: ask the metadata server for one.")
         if self._clock().timestamp() > signed.expires_at_s + _LEEWAY_S:
             raise Unauthenticated("The ticket has expired: ask the metadata server for another.")
@@ -126,7 +148,7 @@ class TicketDesk:
 
 def _audience(kind: type[object]) -> str:
     """Return who a ticket is written for: what is for one of the two kinds of servers is no good at the other."""
-    return "metadata server" if kind is ReceiptClaims else "blob server"
+    return "metadata server" if kind in {ReceiptClaims, PassingClaims} else "blob server"
 
 
 def _text(data: bytes) -> str:

@@ -26,6 +26,8 @@ __all__ = [
     "BlobWriter",
     "ChangeListener",
     "Condition",
+    "DirectBlobs",
+    "DirectUpload",
     "Leftovers",
     "MetadataStore",
     "MetadataTransaction",
@@ -406,4 +408,37 @@ class BlobStore(Protocol):
 
     def close(self) -> None:
         """Release connections. A closed store is not used again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DirectUpload:
+    """Where a client may put its bytes by itself: a PUT with these headers. `passing` names them until they are kept."""
+
+    url: str
+    headers: dict[str, str]
+    passing: str
+
+
+class DirectBlobs(Protocol):
+    """What a blob store offers beside the rest when clients may talk to it themselves."""
+
+    def url_to_read(self, key: str, lifetime_s: float) -> str:
+        """Return a URL that gives the bytes of a content for so long."""
+        ...
+
+    def upload(self, sha256: str, size_bytes: int, lifetime_s: float) -> DirectUpload | None:
+        """Return where a client may put these bytes, and no others; ``None`` when they had better come through a server."""
+        ...
+
+    def keep(self, passing: str, sha256: str, size_bytes: int) -> BlobInfo:
+        """Make what a client put visible under its key, if it is what was announced; doing it again changes nothing.
+
+        Raises
+        ------
+        ChecksumMismatch
+            It is something else, and is removed.
+        StorageUnavailable
+            There is nothing.
+        """
         ...

@@ -44,6 +44,7 @@ _INCOMING = "incoming/"
 _STALE_S = 24 * 3600.0
 _CLEAN_EVERY_S = 3600.0
 _RESUMPTIONS = 3
+_CHUNK_BYTES = 1 << 20
 
 
 class S3BlobStore:
@@ -58,11 +59,16 @@ class S3BlobStore:
     name = "s3"
 
     def __init__(self, settings: S3Settings) -> None:
-        self._connection = S3Connection(settings)
+        self.connection = S3Connection(settings)
         self._prefix = f"{settings.prefix.strip('/')}/" if settings.prefix.strip("/") else ""
         self._cleaned_at_s = time.monotonic()
 
-    def _place(self, key: str) -> str:
+    @property
+    def incoming(self) -> str:
+        """What the object keys of unfinished contents begin with."""
+        return self._prefix + _INCOMING
+
+    def place(self, key: str) -> str:
         """Return the object key of a content; nothing that is not a key ever becomes one."""
         if _KEY.fullmatch(key) is None:
             raise BlobMissing(f"There is no content {shortened(key)}: keys are 64 hexadecimal digits.")
@@ -72,7 +78,7 @@ class S3BlobStore:
         """Start to store new bytes."""
         self._clean_sometimes()
         expected = sha256.lower() if sha256 else None
-        return S3BlobWriter(self._connection, self._place, self._prefix + _INCOMING, md5=md5, sha256=expected)
+        return S3BlobWriter(self.connection, self.place, self.incoming, md5=md5, sha256=expected)
 
     def size(self, key: str) -> int:
         """Return the size in bytes."""
@@ -84,14 +90,18 @@ class S3BlobStore:
         return float((_date_of(found) - found["LastModified"]).total_seconds())
 
     def _head(self, key: str) -> dict[str, Any]:
-        place = self._place(key)
-        with self._connection.translated(key):
-            found: dict[str, Any] = self._connection.client.head_object(Bucket=self._connection.settings.bucket, Key=place)
+        place = self.place(key)
+        with self.connection.translated(key):
+            found: dict[str, Any] = self.connection.client.head_object(Bucket=self.connection.settings.bucket, Key=place)
         return found
 
     def read(self, key: str, start: int = 0, stop: int | None = None, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """Yield the bytes from `start` up to `stop`; the key is looked up at once."""
-        return _Chunks(self._connection, key, self._place(key), start, stop, chunk_bytes)
+        return _Chunks(self.connection, key, self.place(key), start, stop, chunk_bytes)
+
+    def read_object(self, place: str) -> Iterator[bytes]:
+        """Yield an object by its own key, whatever it is."""
+        return _Chunks(self.connection, place, place, 0, None, _CHUNK_BYTES)
 
     def delete(self, key: str) -> bool:
         """Delete the bytes; return whether there were any."""
@@ -99,8 +109,8 @@ class S3BlobStore:
             self.size(key)
         except BlobMissing:
             return False
-        with self._connection.translated():
-            self._connection.client.delete_object(Bucket=self._connection.settings.bucket, Key=self._place(key))
+        with self.connection.translated():
+            self.connection.client.delete_object(Bucket=self.connection.settings.bucket, Key=self.place(key))
         return True
 
     def keys(self) -> Iterator[str]:
@@ -111,19 +121,19 @@ class S3BlobStore:
         """Yield everything stored, with its size and its age by the clock of S3."""
         for found, now in self._objects(""):
             name = str(found["Key"]).rpartition("/")[2]
-            if _KEY.fullmatch(name) and found["Key"] == self._place(name):
+            if _KEY.fullmatch(name) and found["Key"] == self.place(name):
                 yield BlobEntry(key=name, size_bytes=int(found["Size"]), age_s=(now - found["LastModified"]).total_seconds())
 
     def clean(self, older_than_s: float = _STALE_S, *, dry_run: bool = False) -> Leftovers:
         """Remove passing objects and multipart uploads that nobody went on with."""
-        settings = self._connection.settings
+        settings = self.connection.settings
         count = size_bytes = 0
         for found, now in self._objects(_INCOMING):
             if (now - found["LastModified"]).total_seconds() >= older_than_s:
                 count, size_bytes = count + 1, size_bytes + int(found["Size"])
                 if not dry_run:
-                    with self._connection.translated():
-                        self._connection.client.delete_object(Bucket=settings.bucket, Key=found["Key"])
+                    with self.connection.translated():
+                        self.connection.client.delete_object(Bucket=settings.bucket, Key=found["Key"])
         for upload, now in self._uploads():
             parts = self._parts_of(upload) if (now - upload["Initiated"]).total_seconds() >= older_than_s else None
             if parts is not None and all((now - part["LastModified"]).total_seconds() >= older_than_s for part in parts):
@@ -134,15 +144,15 @@ class S3BlobStore:
 
     def check(self) -> None:
         """Return if an object can be written now, raise the reason otherwise."""
-        which = {"Bucket": self._connection.settings.bucket, "Key": f"{self._prefix}{_INCOMING}probe-{secrets.token_hex(8)}"}
-        with self._connection.translated():
-            client = self._connection.hasty_client
-            client.put_object(**which, Body=b"probe", **self._connection.settings.encryption)
+        which = {"Bucket": self.connection.settings.bucket, "Key": f"{self.incoming}probe-{secrets.token_hex(8)}"}
+        with self.connection.translated():
+            client = self.connection.hasty_client
+            client.put_object(**which, Body=b"probe", **self.connection.settings.encryption)
             client.delete_object(**which)
 
     def close(self) -> None:
         """Release connections."""
-        self._connection.close()
+        self.connection.close()
 
     def _objects(self, below: str) -> Iterator[tuple[dict[str, Any], datetime]]:
         """Yield what lies below a part of the prefix, each with the time by the clock of S3."""
@@ -154,19 +164,19 @@ class S3BlobStore:
 
     def _parts_of(self, upload: dict[str, Any]) -> list[dict[str, Any]] | None:
         """Return what came of an upload; ``None`` when it ended meanwhile."""
-        which = {"Bucket": self._connection.settings.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+        which = {"Bucket": self.connection.settings.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
         try:
-            with self._connection.translated(upload["Key"]):
-                pages = self._connection.client.get_paginator("list_parts").paginate(**which)
+            with self.connection.translated(upload["Key"]):
+                pages = self.connection.client.get_paginator("list_parts").paginate(**which)
                 return [part for page in pages for part in page.get("Parts", [])]
         except BlobMissing:
             return None
 
     def _listed(self, operation: str, what: str, below: str) -> Iterator[tuple[dict[str, Any], datetime]]:
-        paginator = self._connection.client.get_paginator(operation)
-        pages = iter(paginator.paginate(Bucket=self._connection.settings.bucket, Prefix=self._prefix + below))
+        paginator = self.connection.client.get_paginator(operation)
+        pages = iter(paginator.paginate(Bucket=self.connection.settings.bucket, Prefix=self._prefix + below))
         while True:
-            with self._connection.translated():
+            with self.connection.translated():
                 page = next(pages, None)
             if page is None:
                 return
@@ -175,16 +185,16 @@ class S3BlobStore:
 
     def _abort(self, upload: dict[str, Any]) -> None:
         # Missing when another server cleans too, or when it was completed at this moment.
-        with suppress(BlobMissing), self._connection.translated(upload["Key"]):
-            self._connection.client.abort_multipart_upload(
-                Bucket=self._connection.settings.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+        with suppress(BlobMissing), self.connection.translated(upload["Key"]):
+            self.connection.client.abort_multipart_upload(
+                Bucket=self.connection.settings.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
             )
 
     def _clean_sometimes(self) -> None:
         if time.monotonic() < self._cleaned_at_s + _CLEAN_EVERY_S:
             return
         self._cleaned_at_s = time.monotonic()
-        self._connection.threads.submit(self._clean_quietly)
+        self.connection.threads.submit(self._clean_quietly)
 
     def _clean_quietly(self) -> None:
         try:

@@ -30,6 +30,8 @@ class S3Settings:
         ``when_supported`` lets S3 check what arrives once more; ``when_required`` is for services that do not know these headers.
     part_bytes
         Size of the parts of large contents; the memory of an upload is some three of them.
+    presign
+        Let clients transfer large contents to and from the bucket by themselves.
     """
 
     bucket: str
@@ -43,6 +45,7 @@ class S3Settings:
     sse_kms_key: str | None = field(default=None, repr=False)
     checksums: Literal["when_supported", "when_required"] = "when_supported"
     part_bytes: int = 8 << 20
+    presign: bool = False
 
     @property
     def encryption(self) -> dict[str, str]:
