@@ -16,6 +16,7 @@ from tornado.iostream import IOStream, SSLIOStream
 from tornado.netutil import ssl_wrap_socket
 
 from modelbox_server.grpc.peers import Peer
+from modelbox_server.grpc.relay import relay
 from modelbox_server.http.loopback import owner_of_peer
 
 if TYPE_CHECKING:
@@ -131,21 +132,17 @@ class Front:
         # The kernel's table of connections takes a millisecond or two to read.
         return await asyncio.to_thread(owner_of_peer, connection) == self._user_id
 
-    async def _pass_on(self, outside: IOStream, peer: Peer) -> None:
-        with self._peers.connection_for(peer) as connection:
-            await asyncio.get_running_loop().sock_connect(connection, str(self._peers.socket_path))
-            inside = IOStream(connection, max_buffer_size=_MAX_BUFFER_BYTES)
-            # Either side's end ends both: HTTP/2 has no half of a conversation.
-            pumps = {asyncio.create_task(_pump(outside, inside)), asyncio.create_task(_pump(inside, outside))}
-            self._passing_on |= pumps
+    async def _pass_on(self, outside: _Stream, peer: Peer) -> None:
+        with self._peers.connection_for(peer) as inside:
+            await asyncio.get_running_loop().sock_connect(inside, str(self._peers.socket_path))
+            task = asyncio.create_task(_relayed(outside, inside))
+            self._passing_on.add(task)
             try:
-                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+                await task
             finally:
-                self._passing_on -= pumps
-                for pump in pumps:
-                    pump.cancel()
-                await asyncio.gather(*pumps, return_exceptions=True)
-                inside.close()
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                self._passing_on.discard(task)
 
 
 class _Stream(IOStream):
@@ -208,6 +205,29 @@ async def _begins_with_preface(stream: _Stream) -> bool:
         first += await stream.read_bytes(len(PREFACE) - len(first), partial=True)
     stream.lay_back(first)
     return first == PREFACE
+
+
+async def _relayed(outside: _Stream, inside: socket.socket) -> None:
+    """Pass on what either side says to the other, until one ends."""
+    connection = outside.socket
+    if connection is None:
+        return
+    if not isinstance(outside, _TlsStream):
+        raw = connection.dup()
+        outside.close()
+        await relay(raw, inside, PREFACE)
+        return
+    outside.set_nodelay(True)
+    stream = IOStream(inside, max_buffer_size=_MAX_BUFFER_BYTES)
+    # Either side's end ends both: HTTP/2 has no half of a conversation.
+    pumps = [asyncio.create_task(_pump(outside, stream)), asyncio.create_task(_pump(stream, outside))]
+    try:
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+        stream.close()
 
 
 async def _pump(source: IOStream, sink: IOStream) -> None:
