@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import kubernetes_validate
@@ -24,11 +26,15 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 KUBERNETES = "1.33"
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "docker-compose.yml").read_text())
-MANIFESTS: list[dict[str, Any]] = [
-    document for name in ("server.yaml", "network.yaml") for document in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text())
-]
-DEPLOYMENT = next(document for document in MANIFESTS if document["kind"] == "Deployment")
-POD: dict[str, Any] = DEPLOYMENT["spec"]["template"]["spec"]
+
+
+def manifests(*names: str) -> list[dict[str, Any]]:
+    return [document for name in names for document in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text())]
+
+
+SERVERS = manifests("server.yaml", "network.yaml")
+BLOB_SERVERS = manifests("blob-servers/blob-servers.yaml")
+POD: dict[str, Any] = SERVERS[0]["spec"]["template"]["spec"]
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -37,12 +43,12 @@ def instructions() -> list[tuple[str, str]]:
     return [(line.split()[0], line.partition(" ")[2].strip()) for line in lines if line and not line.startswith("#")]
 
 
-def configuration(path: Path, tmp_path: Path) -> ServerConfig:
+def configuration(path: Path, tmp_path: Path, environment: Mapping[str, str] = MappingProxyType({})) -> ServerConfig:
     """Read a file of settings whose secrets lie in `tmp_path`."""
     text = re.sub(r'_file = "/run/secrets/(?:modelbox/)?(\w+)"', rf'_file = "{tmp_path}/\1"', path.read_text())
     for secret in secrets_of(path):
         (tmp_path / Path(secret).name).write_text("secret")
-    return read_config(text, {}, source=str(path))
+    return read_config(text, environment, source=str(path))
 
 
 def secrets_of(path: Path) -> set[str]:
@@ -140,7 +146,7 @@ def test_what_services_use_is_declared_and_open_on_this_machine_alone() -> None:
 # --- Kubernetes --------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda manifest: manifest["kind"])
+@pytest.mark.parametrize("manifest", SERVERS + BLOB_SERVERS, ids=lambda manifest: f"{manifest['kind']} {manifest['metadata']['name']}")
 def test_every_manifest_is_what_kubernetes_reads(manifest: dict[str, Any]) -> None:
     kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
@@ -148,13 +154,45 @@ def test_every_manifest_is_what_kubernetes_reads(manifest: dict[str, Any]) -> No
 def test_kustomize_puts_the_manifests_together() -> None:
     kustomization = yaml.safe_load((DEPLOY / "kubernetes" / "kustomization.yaml").read_text())
     assert {*kustomization["resources"], *kustomization["configMapGenerator"][0]["files"], "kustomization.yaml"} == {
-        path.name for path in (DEPLOY / "kubernetes").iterdir()
+        path.name for path in (DEPLOY / "kubernetes").iterdir() if path.is_file()
     }
     (image,) = kustomization["images"]
     assert (image["name"], image["newTag"]) == (POD["containers"][0]["image"], VERSION)
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed; the files that it would put together are there")
-    run("kubectl", "kustomize", DEPLOY / "kubernetes")
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("with_blob_servers", [False, True])
+def test_kubectl_builds_the_whole(with_blob_servers: bool, tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes")
+    if with_blob_servers:
+        with (tmp_path / "kubernetes" / "kustomization.yaml").open("a") as file:
+            file.write("components: [blob-servers]\n")
+    built = subprocess.run(["kubectl", "kustomize", tmp_path / "kubernetes"], capture_output=True, text=True, check=False, timeout=120)
+    assert built.returncode == 0, built.stderr
+    documents = list(yaml.safe_load_all(built.stdout))
+    for document in documents:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    deployments = {document["metadata"]["name"]: document for document in documents if document["kind"] == "Deployment"}
+    assert set(deployments) == {"modelbox", *(["modelbox-blobs"] if with_blob_servers else [])}
+    for deployment in deployments.values():
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert container["image"].endswith(f"/modelbox-server:{VERSION}")
+
+
+def test_blob_servers_and_those_that_send_to_them_are_configured_alike(tmp_path: Path) -> None:
+    (patch,) = manifests("blob-servers/tickets.yaml")
+    path = DEPLOY / "kubernetes" / "modelbox_server.toml"
+    (tmp_path / "tickets_key").write_text("k" * 32)
+    for deployment, mode in ((patch, "metadata"), (BLOB_SERVERS[0], "blob")):
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        told = {one["name"]: one["value"].replace("/run/secrets/modelbox", str(tmp_path)) for one in container["env"]}
+        if "args" in container:
+            assert container["args"][-2:] == ["--mode", mode]
+            told["MODELBOX_MODE"] = mode
+        config = configuration(path, tmp_path, told)
+        assert (config.text("mode"), config.text("tickets.key")) == (mode, "k" * 32)
+    service = next(manifest for manifest in BLOB_SERVERS if manifest["kind"] == "Service")
+    assert f"http://{service['metadata']['name']}:8085" in str(patch)
 
 
 def test_the_pods_find_their_settings_and_secrets_and_are_asked_at_ports_that_they_open(tmp_path: Path) -> None:
@@ -174,19 +212,22 @@ def test_the_pods_find_their_settings_and_secrets_and_are_asked_at_ports_that_th
     assert waits < POD["terminationGracePeriodSeconds"], "what is under way ends before the kill"
 
 
-def test_the_manifests_select_the_pods_that_they_mean() -> None:
-    labels = DEPLOYMENT["spec"]["template"]["metadata"]["labels"]
-    by_kind = {manifest["kind"]: manifest["spec"] for manifest in MANIFESTS}
+@pytest.mark.parametrize("those", [SERVERS, BLOB_SERVERS], ids=["servers", "blob servers"])
+def test_the_manifests_select_the_pods_that_they_mean(those: list[dict[str, Any]]) -> None:
+    by_kind = {manifest["kind"]: manifest["spec"] for manifest in those}
+    labels = by_kind["Deployment"]["template"]["metadata"]["labels"]
     assert by_kind["Service"]["selector"] == by_kind["PodDisruptionBudget"]["selector"]["matchLabels"] == labels
-    assert by_kind["NetworkPolicy"]["podSelector"]["matchLabels"] == labels == DEPLOYMENT["spec"]["selector"]["matchLabels"]
+    assert by_kind["NetworkPolicy"]["podSelector"]["matchLabels"] == labels == by_kind["Deployment"]["selector"]["matchLabels"]
     allowed = {port["port"] for rule in by_kind["NetworkPolicy"]["ingress"] for port in rule["ports"]}
     assert allowed == {port["port"] for port in by_kind["Service"]["ports"]}
 
 
-def test_the_pods_may_do_nothing_that_they_need_not() -> None:
-    (container,) = POD["containers"]
+@pytest.mark.parametrize("those", [SERVERS, BLOB_SERVERS], ids=["servers", "blob servers"])
+def test_the_pods_may_do_nothing_that_they_need_not(those: list[dict[str, Any]]) -> None:
+    pod = those[0]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert POD["securityContext"]["runAsNonRoot"] is True
-    assert POD["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
     assert {"requests", "limits"} <= container["resources"].keys()

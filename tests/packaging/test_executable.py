@@ -78,20 +78,22 @@ def test_the_file_of_init_config_serves_the_sdk_of_2022(executable: Path, sdk_py
     assert list((tmp_path / "unpacked").iterdir()) == [], "what the executable unpacked goes when it ends"
 
 
-def test_what_lasts_is_there_after_a_restart(executable: Path, tmp_path: Path) -> None:
-    environment = {
-        "MODELBOX_LISTEN_ADDR": "127.0.0.1:0",
-        "MODELBOX_METADATA_STORAGE": "integrated",
-        "MODELBOX_METRICS_STORAGE": "integrated",
-    }
-    environment |= {f"MODELBOX_{what}_STORAGE_INTEGRATED_PATH": str(tmp_path / f"{what}.db") for what in ("METADATA", "METRICS")}
-    environment |= {"MODELBOX_ARTIFACT_STORAGE_FILESYSTEM_BASE_DIR": str(tmp_path / "blobs")}
-    with served(executable, tmp_path, **environment) as record:
-        made = run(executable, tmp_path, "client", "experiments", "create", "--name", "kept", "--json", MODELBOX_API_ADDR=record["url"])
-        assert made.returncode == 0, made.stderr
-    with served(executable, tmp_path, **environment) as record:
-        listed = run(executable, tmp_path, "client", "experiments", "list", "--json", MODELBOX_API_ADDR=record["url"])
-        assert [run["name"] for run in json.loads(listed.stdout)] == ["kept"]
+def test_a_hangup_reaches_the_server_that_it_unpacked(executable: Path, tmp_path: Path) -> None:
+    """That is how systemd reloads it; the process that it knows is the one that unpacks."""
+    config = tmp_path / "box.toml"
+    config.write_text(
+        'listen_addr = "127.0.0.1:0"\nprometheus_addr = ""\nmetadata_storage = "integrated"\nmetrics_storage = "integrated"\n'
+        f'[artifact_storage_filesystem]\nbase_dir = "{tmp_path}/blobs"\n'
+        f'[metadata_storage_integrated]\npath = "{tmp_path}/m.db"\n[metrics_storage_integrated]\npath = "{tmp_path}/p.db"\n'
+    )
+    with served(executable, tmp_path, "--config-path", "box.toml") as record:
+        parent = int(re.findall(r"^PPid:\s+(\d+)$", Path(f"/proc/{record['pid']}/status").read_text(), re.MULTILINE)[0])
+        assert parent != os.getpid(), "the server is a child of what was started"
+        os.kill(parent, signal.SIGHUP)
+        until_s = time.monotonic() + 60
+        while "was read again" not in (tmp_path / "server.log").read_text():
+            assert time.monotonic() < until_s, (tmp_path / "server.log").read_text()
+            time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("storage", "database_server"), [("postgres", postgres_server), ("mysql", mariadb_server)])
