@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from modelbox_server.storage.metrics.timescale import Policies, has_extension, make_hypertables
 from modelbox_server.storage.migrations.runner import Migration
 
 if TYPE_CHECKING:
@@ -101,4 +102,10 @@ def _initial(connection: sa.Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-POSTGRES_STEPS = (Migration(1, "initial", _initial),)
+def _hypertables(connection: sa.Connection) -> None:
+    # Where the extension comes later, it is used from the next start on that may change the schema.
+    if has_extension(connection, make=True):
+        make_hypertables(connection, Policies())
+
+
+POSTGRES_STEPS = (Migration(1, "initial", _initial), Migration(2, "hypertables", _hypertables))

@@ -17,7 +17,7 @@ from modelbox_server.storage.databases.settings import DatabaseSettings
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["HYPERTABLES", "Policies", "TimescaleSettings", "compress", "make_hypertables", "set_policies", "use_extension"]
+__all__ = ["HYPERTABLES", "Policies", "TimescaleSettings", "compress", "has_extension", "make_hypertables", "set_policies", "use_extension"]
 
 _log = logging.getLogger(__name__)
 
@@ -61,22 +61,45 @@ def use_extension(connection: sa.Connection, policies: Policies, *, change: bool
     policies
         What is wished.
     change
-        Whether anything may be changed; otherwise it is only looked at.
+        Whether tables may become hypertables.
     """
-    if not _has_extension(connection) and not (change and _made_extension(connection)):
+    if not has_extension(connection, make=change):
         if policies.retention_days:
             _log.warning("retention_days has no effect: points are dropped by TimescaleDB, which this database does not have.")
         _log.info("Metrics are kept in plain PostgreSQL tables: this database has no TimescaleDB extension.")
         return False
-    license_ = connection.exec_driver_sql("SELECT current_setting('timescaledb.license', true)").scalar()
     if change:
         make_hypertables(connection, policies)
-        if license_ == "apache":
-            _log.info("Metrics are kept in hypertables, uncompressed and for ever: this is the Apache edition of TimescaleDB.")
-        else:
-            compress(connection)
-            set_policies(connection, policies)
-            _log.info("Metrics are kept in hypertables of TimescaleDB, %s.", _words(policies))
+    elif _hypertables(connection) != len(HYPERTABLES):
+        _log.warning("Metrics are kept in plain PostgreSQL tables: start once with auto_migrate = true to have TimescaleDB use them.")
+        return True
+    if connection.exec_driver_sql("SELECT current_setting('timescaledb.license', true)").scalar() == "apache":
+        _log.info("Metrics are kept in hypertables, uncompressed and for ever: this is the Apache edition of TimescaleDB.")
+        return True
+    compress(connection)
+    set_policies(connection, policies)
+    _log.info("Metrics are kept in hypertables of TimescaleDB, %s.", _words(policies))
+    return True
+
+
+def has_extension(connection: sa.Connection, *, make: bool) -> bool:
+    """Tell whether the extension is in this database; `make` it where the server has it loaded."""
+    if connection.exec_driver_sql("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'").scalar() is not None:
+        return True
+    # Trying to make it where its loader is not there, which this setting of it tells, ends the connection.
+    is_offered = connection.exec_driver_sql(
+        "SELECT 1 FROM pg_available_extensions, pg_settings "
+        "WHERE pg_available_extensions.name = 'timescaledb' AND pg_settings.name = 'timescaledb.max_background_workers'"
+    ).scalar()
+    if not (make and is_offered):
+        return False
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    except DBAPIError as error:
+        reason = str(error.orig).partition("\n")[0]
+        _log.warning("TimescaleDB is not used (%s): have an administrator run CREATE EXTENSION timescaledb in this database.", reason)
+        return False
     return True
 
 
@@ -123,26 +146,12 @@ def set_policies(connection: sa.Connection, policies: Policies) -> None:
                 connection.exec_driver_sql(f"SELECT add_{kind}_policy('{table}', INTERVAL '{int(days)} days', if_not_exists => true)")
 
 
-def _has_extension(connection: sa.Connection) -> bool:
-    return connection.exec_driver_sql("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'").scalar() is not None
-
-
-def _made_extension(connection: sa.Connection) -> bool:
-    """Make the extension where the server has it loaded, which this setting of its loader tells; without, trying ends the connection."""
-    is_offered = connection.exec_driver_sql(
-        "SELECT 1 FROM pg_available_extensions, pg_settings "
-        "WHERE pg_available_extensions.name = 'timescaledb' AND pg_settings.name = 'timescaledb.max_background_workers'"
-    ).scalar()
-    if not is_offered:
-        return False
-    try:
-        with connection.begin_nested():
-            connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS timescaledb")
-    except DBAPIError as error:
-        reason = str(error.orig).partition("\n")[0]
-        _log.warning("TimescaleDB is not used (%s): have an administrator run CREATE EXTENSION timescaledb in this database.", reason)
-        return False
-    return True
+def _hypertables(connection: sa.Connection) -> int:
+    found = (
+        "SELECT count(*) FROM timescaledb_information.hypertables "
+        "WHERE hypertable_schema = current_schema() AND hypertable_name IN (%s, %s)"
+    )
+    return connection.exec_driver_sql(found, HYPERTABLES).scalar_one()  # type: ignore[no-any-return]
 
 
 def _words(policies: Policies) -> str:
