@@ -208,8 +208,11 @@ def test_the_pods_find_their_settings_and_secrets_and_are_asked_at_ports_that_th
     assert f'"{mounts["config"]}/modelbox_server.toml"' in command, "the settings lie where the image looks for them"
     assert {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")} == {"/livez"}
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    waits = int(container["lifecycle"]["preStop"]["exec"]["command"][1]) + config.number("shutdown_grace_s")
-    assert waits < POD["terminationGracePeriodSeconds"], "what is under way ends before the kill"
+    probe = container["readinessProbe"]
+    noticed_s = probe["periodSeconds"] * probe["failureThreshold"]
+    notice_s, grace_s = config.number("shutdown_notice_s"), config.number("shutdown_grace_s")
+    assert noticed_s < notice_s, "a server takes new work until the service has forgotten it"
+    assert notice_s + grace_s < POD["terminationGracePeriodSeconds"], "what is under way ends before the kill"
 
 
 @pytest.mark.parametrize("those", [SERVERS, BLOB_SERVERS], ids=["servers", "blob servers"])

@@ -1,9 +1,12 @@
 """deploy/haproxy.cfg and deploy/nginx.conf in front of running servers: uploads, downloads, streams and gRPC pass, strangers do not."""
 
 import contextlib
+import http.client
 import os
 import shutil
 import socket
+import ssl
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -159,6 +162,25 @@ def test_grpc_calls_and_streams_pass_while_they_are_written(balanced: Balanced) 
         sent = rpc("stream_unary", "UploadFile", iter([frame(metadata=metadata), *[frame(chunks=piece)] * 5]))
         _, *received = rpc("unary_stream", "DownloadFile", message("DownloadFileRequest")(file_id=sent.file_id))
         assert b"".join(one.chunks for one in received) == piece * 5
+
+
+def test_pages_speak_grpc_web_through_it_and_hear_of_changes_at_once(balanced: Balanced) -> None:
+    context = ssl.create_default_context(cafile=balanced.certificate.certificate)
+    sent = {"Content-Type": "application/grpc-web+proto", "Authorization": f"Bearer {TOKEN}"}
+    with balanced.channel() as channel:
+        create = message("CreateExperimentRequest")
+        caller(channel)("unary_unary", "CreateExperiment", create(name="first", namespace="on a page"))
+        request = message("WatchNamespaceRequest")(namespace="on a page", since=0).SerializeToString()
+        connection = http.client.HTTPSConnection("localhost", balanced.port, timeout=60, context=context)
+        connection.request("POST", "/modelbox.ModelStore/WatchNamespace", struct.pack(">BI", 0, len(request)) + request, sent)
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/grpc-web+proto")
+        for name in ("second", "third"):
+            flag, size = struct.unpack(">BI", answer.read(5))
+            assert flag == 0
+            assert message("WatchNamespaceResponse").FromString(answer.read(size))
+            caller(channel)("unary_unary", "CreateExperiment", create(name=name, namespace="on a page"))
+        connection.close()
 
 
 def test_whoever_comes_through_a_balancer_needs_a_token(balanced: Balanced, monkeypatch: pytest.MonkeyPatch) -> None:
