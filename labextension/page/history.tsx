@@ -127,7 +127,7 @@ export function changeLines({ payload }: Pick<Change, 'payload'>): readonly stri
     return differences(before, after);
   }
   const subject = isObject(after) ? after : payload;
-  return TELLING.filter(field => field in subject).map(field => `${field}: ${formatValue(subject[field])}`);
+  return TELLING.filter(field => subject[field] !== undefined && subject[field] !== '').map(field => `${field}: ${formatValue(subject[field])}`);
 }
 
 function differences(before: Fields, after: Fields): string[] {

@@ -17,7 +17,7 @@ export function ServerPage({ api, info }: ViewProps & { readonly info: ServerInf
   const { value: isReady, error } = useAnswer(async () => (await fetch(api.session.url('readyz'), { cache: 'no-store' })).ok, [api], EVERY_S);
   const members = useAnswer(() => api.members(), [api], EVERY_S);
   const address = api.session.base.href.replace(/\/$/, '');
-  const code = `import modelbox\n\nmodelbox.connect("${address}")   # from another machine with token="…", or MODELBOX_API_TOKEN`;
+  const code = `import modelbox\n\n# from another machine with token="…", or MODELBOX_API_TOKEN\nmodelbox.connect("${address}")`;
   const health = error !== undefined ? 'cannot be reached' : isReady === undefined ? 'asking …' : isReady ? 'ready' : 'cannot use its storage: its log says why';
   return (
     <div className="mb-page">

@@ -20,14 +20,16 @@ interface SignInProps {
 export function SignIn({ session, why, isJupyter, onToken }: SignInProps): React.JSX.Element {
   const [token, setToken] = React.useState('');
   const [isBusy, setBusy] = React.useState(false);
-  const wasRefused = session.token !== '';
+  const [wasRefused, setRefused] = React.useState(session.token !== '');
   const port = session.base.port;
   const command = `modelbox server token${port && port !== '8085' ? ` --port ${port}` : ''}`;
   const submit = async (event: React.FormEvent): Promise<void> => {
     event.preventDefault();
     session.token = token.trim();
     setBusy(true);
+    setRefused(false);
     await onToken();
+    setRefused(true);
     setBusy(false);
   };
   if (isJupyter) {

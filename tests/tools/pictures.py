@@ -12,8 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "notebooks" / "pictures"
-TESTS = ("test_quickstart.py", "test_widget_outputs.py", "test_widgets_notebook.py")
-PICTURES = ("compare", "compare-view", "live", "live-chart", "panel", "registry", "run-table-dark")
+TESTS = ("test_page.py", "test_quickstart.py", "test_widget_outputs.py", "test_widgets_notebook.py")
+PICTURES = ("compare", "compare-view", "live", "live-chart", "page-compare-dark", "panel", "registry", "run-table-dark")
 MAX_BYTES = 300_000
 
 

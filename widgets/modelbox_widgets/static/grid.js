@@ -172,7 +172,8 @@ export class Grid {
     const sample = this.order.slice(0, 60).map((row) => column.text(row, Date.now()).length);
     const isCompared = this.baseline !== undefined && column.head.group === "metric";
     const isDotted = this.colours !== undefined && column === this.columns[0];
-    const content = Math.max(0, ...sample) * (column.codes ? 7.2 : 8.2) + 26 + (isCompared ? 68 : 0) + (isDotted ? 18 : 0);
+    const isLink = this.events.href !== undefined && column === this.columns[0];
+    const content = Math.max(0, ...sample) * (column.codes ? 7.2 : 8.2) + 26 + (isCompared ? 68 : 0) + (isDotted ? 18 : 0) + (isLink ? 24 : 0);
     const width = Math.max(column.head.label.length * 7.9 + 32, content);
     return Math.round(Math.max(72, Math.min(width, column.head.kind === "text" ? 230 : 200)));
   }
