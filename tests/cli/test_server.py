@@ -93,6 +93,17 @@ def test_a_folder_that_somebody_else_could_have_laid_there_is_refused(tmp_path: 
     assert "is a link or belongs to another user" in capsys.readouterr().err
 
 
+def test_a_token_that_others_could_have_written_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    path = servers_folder() / "9.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"url": "http://127.0.0.1:9", "token": "theirs"}')
+    path.chmod(0o644)
+    assert main(["server", "token", "--port", "9"]) == 2
+    told = capsys.readouterr()
+    assert "others may read it" in told.err
+    assert "theirs" not in told.out + told.err
+
+
 def test_token_without_a_server_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["server", "token", "--port", "9"]) == 5
     assert "No server of yours runs on port 9" in capsys.readouterr().err

@@ -20,9 +20,11 @@ __all__ = ["token"]
 @click.option("--url", is_flag=True, help="Print the address of the web page with the token in it, to open in a browser.")
 def token(port: int, *, url: bool) -> None:
     """Print the token of a server that runs here, for clients on other machines."""
+    from modelbox_server.private_files import read_private
+
     path = servers_folder() / f"{port}.json"
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(read_private(path))
         found, address = record["token"], record["url"]
     except FileNotFoundError:
         raise NotFound(f"No server of yours runs on port {port}: start one, or say --port.") from None
