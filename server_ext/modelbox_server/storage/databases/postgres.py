@@ -56,7 +56,9 @@ def postgres_engine(settings: DatabaseSettings) -> sa.Engine:
         cursor = connection.cursor()
         cursor.execute(
             f"SET statement_timeout = {int(settings.statement_timeout_s * 1000)}; SET lock_timeout = {int(settings.lock_wait_s * 1000)};"
-            f"SET idle_in_transaction_session_timeout = {int(settings.statement_timeout_s * 1000)}"
+            f"SET idle_in_transaction_session_timeout = {int(settings.statement_timeout_s * 1000)};"
+            # What is acknowledged is on the disk, whatever the server does for others; a replica that must have it as well stays so.
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
         )
         cursor.close()
         cast(psycopg2.extensions.connection, connection).commit()

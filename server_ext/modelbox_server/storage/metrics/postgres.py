@@ -241,6 +241,8 @@ class PostgresMetricsStore(ServerMetricsStore):
 @contextmanager
 def _migrating(connection: sa.Connection) -> Iterator[None]:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
+    # A large table takes its time to become a hypertable; waiting for locks stays bounded.
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     yield
 
 
