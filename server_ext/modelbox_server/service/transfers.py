@@ -6,10 +6,10 @@ artifact of them, after it has read the receipt and found the bytes in the store
 
 from __future__ import annotations
 
-import random
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING
 
 from modelbox.errors import ChecksumMismatch, InvalidRequest, PermissionDenied, StorageUnavailable
@@ -73,6 +73,7 @@ class TransfersService:
         self._artifacts = artifacts
         self._ways = ways
         self._clock = clock
+        self._turns = count(secrets.randbelow(1 << 16))
 
     @property
     def direct_from_bytes(self) -> int | None:
@@ -174,8 +175,9 @@ class TransfersService:
     def _for_blob_servers(self, ways: Ways, claims: UploadClaims | DownloadClaims, path: str) -> TransferTicket:
         if not ways.servers:
             return TransferTicket(how="server")
-        # Clients begin with the first: a different one each time spreads them.
-        urls = random.sample(ways.servers, len(ways.servers))
+        # Clients begin with the first: the next one each time spreads them.
+        first = next(self._turns) % len(ways.servers)
+        urls = ways.servers[first:] + ways.servers[:first]
         return TransferTicket(
             how="blob_server",
             urls=[f"{url.rstrip('/')}{path}" for url in urls],
