@@ -1,6 +1,6 @@
-"""Whatever is done, memory and SQLite answer the same, through restarts of the SQLite one.
+"""Whatever is done, memory and every durable storage answer the same, through restarts of the durable one.
 
-``MODELBOX_STATEFUL_S=60`` runs for a minute; the suite takes a few seconds.
+``MODELBOX_STATEFUL_S=60`` runs for a minute on SQLite; the suite takes a few seconds.
 """
 
 import os
@@ -9,10 +9,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -24,8 +25,10 @@ from modelbox.errors import ModelBoxError
 from modelbox.wire import messages as m
 from modelbox_server.service.context import Caller
 from modelbox_server.storage.interfaces import BatchKey
+from modelbox_server.testing.engines import DatabaseServer, mariadb_server, postgres_server
+from modelbox_server.testing.fixtures import Storage, storage_services
 from modelbox_server.testing.samples import JumpingClock, float_block, text_block
-from modelbox_server.wiring import Services, ephemeral_services, local_services
+from modelbox_server.wiring import Services, ephemeral_services
 
 _SECONDS = float(os.environ.get("MODELBOX_STATEFUL_S", "4"))
 _CALLER = Caller("Zoë", "embedded")
@@ -48,12 +51,16 @@ _picks = st.integers(0, 1_000)
 class BothServices(RuleBasedStateMachine):
     """Does the same to both and compares the answers."""
 
+    storage: ClassVar[Storage] = "sqlite"
+    server: ClassVar[DatabaseServer | None] = None
+
     def __init__(self) -> None:
         super().__init__()
         self._folder = Path(tempfile.mkdtemp(prefix="modelbox-model-"))
         self._clock = JumpingClock()
         self._memory = ephemeral_services(clock=JumpingClock())
-        self._sqlite = local_services(self._folder, clock=self._clock)
+        self._database = None if self.server is None else self.server.create_database()
+        self._durable = self._open()
         self._objects: dict[str, str] = {}
         self._artifacts: list[str] = []
         self._fresh = 0
@@ -61,11 +68,16 @@ class BothServices(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.everything_is_equal()
         self._memory.close()
-        self._sqlite.close()
+        self._durable.close()
+        if self.server is not None and self._database is not None:
+            self.server.drop_database(self._database)
         shutil.rmtree(self._folder)
 
+    def _open(self) -> Services:
+        return storage_services(self.storage, self._folder, self._database, clock=self._clock)
+
     def _both(self, act: Callable[[Services], object]) -> object:
-        expected, found = (_outcome(act, services) for services in (self._memory, self._sqlite))
+        expected, found = (_outcome(act, services) for services in (self._memory, self._durable))
         assert found == expected
         return expected
 
@@ -229,8 +241,8 @@ class BothServices(RuleBasedStateMachine):
     @precondition(lambda self: self._objects)
     @rule()
     def restart(self) -> None:
-        self._sqlite.close()
-        self._sqlite = local_services(self._folder, clock=self._clock)
+        self._durable.close()
+        self._durable = self._open()
         self.everything_is_equal()
 
     @precondition(lambda self: self._artifacts)
@@ -288,12 +300,28 @@ def _plain(value: object) -> object:
             return _plain(msgspec.to_builtins(value))
 
 
-def test_memory_and_sqlite_never_differ() -> None:
-    until = time.monotonic() + _SECONDS
+class PostgresServices(BothServices):
+    storage = "postgres"
+
+
+class MariaDbServices(BothServices):
+    storage = "mariadb"
+
+
+@pytest.mark.parametrize("machine", [BothServices, PostgresServices, MariaDbServices])
+def test_memory_and_durable_storage_never_differ(machine: type[BothServices]) -> None:
+    if machine.storage != "sqlite":
+        machine.server = postgres_server() if machine.storage == "postgres" else mariadb_server()
+    until = time.monotonic() + (_SECONDS if machine.server is None else _SECONDS / 4)
     runs = settings(
-        max_examples=5, stateful_step_count=50, deadline=None, database=None, print_blob=True, suppress_health_check=list(HealthCheck)
+        max_examples=5 if machine.server is None else 2,
+        stateful_step_count=50,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
     )
     while True:
-        run_state_machine_as_test(BothServices, settings=runs)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(machine, settings=runs)  # type: ignore[no-untyped-call]
         if time.monotonic() > until:
             return

@@ -31,6 +31,7 @@ from modelbox_server.service import sql as sql_service
 from modelbox_server.service.context import Caller
 from modelbox_server.service.sql import SqlService
 from modelbox_server.storage.views import database
+from modelbox_server.testing.fixtures import ON_ALL_STORES
 from modelbox_server.testing.samples import METRIC, NAMESPACE, float_block, text_block
 from modelbox_server.wiring import Services, local_services
 
@@ -46,6 +47,7 @@ def text_of(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+@ON_ALL_STORES
 def test_each_view_shows_what_the_services_return(services: Services, caller: Caller) -> None:
     parent = services.experiments.create(caller, ExperimentCreate(name="parent")).item
     create = ExperimentCreate(
@@ -108,6 +110,7 @@ def test_each_view_shows_what_the_services_return(services: Services, caller: Ca
     }
 
 
+@ON_ALL_STORES
 def test_values_keep_their_types(services: Services, caller: Caller) -> None:
     values: dict[str, Json] = {
         "params.int": 2**63 - 1,
@@ -145,6 +148,7 @@ def test_values_keep_their_types(services: Services, caller: Caller) -> None:
     assert ask(services, "select value ->> 1 as second from params where name = 'list'") == {"second": ["a"]}
 
 
+@ON_ALL_STORES
 def test_series_are_summed_up(services: Services, caller: Caller) -> None:
     run = services.experiments.create(caller, ExperimentCreate(name="a")).item
     blocks = [
@@ -241,6 +245,7 @@ def test_a_mistake_is_a_sentence(services: Services, statement: str, message: st
     assert "\n" not in raised.value.detail
 
 
+@ON_ALL_STORES
 def test_parameters_are_numbers_text_and_null(services: Services) -> None:
     assert ask(services, "select ? as a, ? as b, ? as c", [1, "x", None]) == {"a": [1], "b": ["x"], "c": [None]}
     with pytest.raises(InvalidQuery, match="number, text or null"):

@@ -28,7 +28,7 @@ _ID = re.compile(r"[0-9a-f]{40}")
 
 
 def _sha1(*parts: str) -> str:
-    return hashlib.sha1("".join(parts).encode(), usedforsecurity=False).hexdigest()
+    return hashlib.sha1("".join(parts).encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 def experiment_id(name: str, namespace: str) -> str:

@@ -49,7 +49,8 @@ class ServerMetadataStore(SqlMetadataStore):
 
 def lock_numbers(object_ids: Collection[str]) -> Sequence[int]:
     """Return numbers of 63 bits that stand for objects, in the order in which everybody locks them."""
-    return sorted({int.from_bytes(hashlib.sha256(object_id.encode()).digest()[:8]) >> 1 for object_id in object_ids})
+    digests = (hashlib.sha256(object_id.encode("utf-8", "surrogatepass")).digest() for object_id in object_ids)
+    return sorted({int.from_bytes(digest[:8]) >> 1 for digest in digests})
 
 
 def collided(settings: DatabaseSettings) -> Collided:
