@@ -264,8 +264,9 @@ class Experiment(TrackedObject):
         # What waits on disk arrives without this process.
         report = self._session.sender.flush(timeout_s, patient=self._session.sender.tally().volatile > 0)
         if not report and not self._session.is_offline:
+            waiting = f"{report.pending} points" if report.pending else f"{report.operations} changes"
             self._session.notices.log(
-                "unsent", f"ModelBox: {report.pending} points of {self.name!r} have not arrived yet; they are sent in the background."
+                "unsent", f"ModelBox: {waiting} of {self.name!r} have not arrived yet; they are sent in the background."
             )
         active.end(self)
         if ends:

@@ -75,6 +75,15 @@ _FOREIGN: Mapping[int, type[ModelBoxError]] = {
     504: StorageUnavailable,
 }
 
+_BEHIND = "a proxy answers, but no ModelBox server behind it does: try again, or look at the servers."
+_HINTS = {
+    401: "give a valid token (token=… or MODELBOX_API_TOKEN).",
+    403: "give a valid token.",
+    502: _BEHIND,
+    503: _BEHIND,
+    504: _BEHIND,
+}
+
 
 class HttpTransport:
     """Carries calls to the server at `address`. See :class:`modelbox.client.transport.Transport`.
@@ -292,9 +301,7 @@ class HttpTransport:
             problem = msgspec.json.decode(data, type=Problem)
         except msgspec.MsgspecError:
             kind = _FOREIGN.get(response.status, StorageError if response.status >= 500 else InvalidRequest)
-            hint = {401: "give a valid token (token=… or MODELBOX_API_TOKEN)", 403: "give a valid token"}.get(
-                response.status, "is it a ModelBox server?"
-            )
+            hint = _HINTS.get(response.status, "is it a ModelBox server?")
             return kind(f"{self._address} answered {response.status} {response.reason}: {hint}", retry_after_s=retry_after_s)
         wait_s = problem.retry_after_s if problem.retry_after_s is not None else retry_after_s
         kind = error_for_code(problem.code)
