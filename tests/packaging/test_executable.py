@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,7 @@ def served(executable: Path, home: Path, *arguments: str, **environment: str) ->
         process.wait()
 
 
-def test_the_file_of_init_config_serves_the_sdk_of_2022(executable: Path, sdk_python: Path, tmp_path: Path) -> None:
+def test_the_file_of_init_config_serves_the_sdk_of_2022(executable: Path, sdk_python: Path, checkout: Path, tmp_path: Path) -> None:
     made = run(executable, tmp_path, "server", "init-config")
     assert made.stdout == "config written to path: modelbox_server.toml\n", made.stderr
     # The file stays as it was written; the environment takes the server to a free port and away from the shared folder.
@@ -73,6 +74,9 @@ def test_the_file_of_init_config_serves_the_sdk_of_2022(executable: Path, sdk_py
         assert seen["experiment"] == "e71a25a8d3d481463c281f083f5e2671ea2896bc"
         assert seen["downloaded as uploaded"] is True
         assert [step for step, _, _ in seen["metrics"]["loss"]] == [5, 10, 20]
+        with urllib.request.urlopen(record["url"], timeout=60) as page:  # noqa: S310  (a server of the test)
+            is_built = (checkout / "server_ext" / "modelbox_server" / "page_files" / "index.html").exists()
+            assert (b"assets/" in page.read()) == is_built, "the web page is in it, once it was built"
         listed = run(executable, tmp_path, "client", "experiments", "list", "--json", MODELBOX_API_ADDR=address)
         assert [run["name"] for run in json.loads(listed.stdout)] == ["wav2vec"], listed.stderr
     assert list((tmp_path / "unpacked").iterdir()) == [], "what the executable unpacked goes when it ends"
