@@ -5,6 +5,7 @@
 import * as React from 'react';
 
 import { ApiError } from '../src/api';
+import { AccessPage } from './access';
 import { ComparePage } from './compare';
 import { ExperimentPage } from './experiment';
 import { ExperimentsPage } from './experiments';
@@ -29,6 +30,7 @@ const AWAY_MS = 3000;
 const VIEWS: readonly (readonly [string, Route])[] = [
   ['Experiments', HOME],
   ['Models', { page: 'models', id: '' }],
+  ['Access', { page: 'access' }],
   ['Server', { page: 'server' }]
 ];
 
@@ -121,6 +123,8 @@ function View({ route, api, info }: { readonly route: Route; readonly api: PageA
       return <ComparePage route={route} api={api} />;
     case 'models':
       return <ModelsPage route={route} api={api} />;
+    case 'access':
+      return <AccessPage api={api} />;
     case 'server':
       return <ServerPage api={api} info={info} />;
     default:

@@ -3,8 +3,11 @@
  */
 
 import { Api, ApiError, queryString } from '../src/api';
+import { object } from '../src/checks';
 import { decodeColumns } from '../src/decode';
 import type { FrameColumns } from '../src/decode';
+import { decodeDeleted, decodeMade, decodeMe, grant, token } from './accessRecords';
+import type { Grant, Me, Token } from './accessRecords';
 import { artifact, change, checkpoint, decodeInfo, loggedEvent, member, model, modelVersion, pageOf } from './records';
 import type { Artifact, Change, Checkpoint, LoggedEvent, Member, Model, ModelVersion, Page, ServerInfo } from './records';
 import type { Session } from './session';
@@ -16,6 +19,14 @@ export interface FrameQuery {
   readonly pageToken?: string;
   readonly ids?: readonly string[];
   readonly long?: boolean;
+}
+
+/** A token to make. */
+export interface NewToken {
+  readonly name: string;
+  readonly role: string;
+  readonly namespaces: readonly string[];
+  readonly expiresAt: Date | null;
 }
 
 /** Most items of one page. */
@@ -80,9 +91,39 @@ export class PageApi extends Api {
     return response;
   }
 
-  protected override async ask<T>(path: string, decode: (value: unknown) => T, body?: object): Promise<T> {
+  me(): Promise<Me> {
+    return this.ask('access', decodeMe);
+  }
+
+  grants(pageToken?: string): Promise<Page<Grant>> {
+    return this.ask(`grants${pages(pageToken)}`, pageOf(grant));
+  }
+
+  grant(namespace: string, principal: string, role: string): Promise<Grant> {
+    return this.ask('grants', value => grant(object(value, 'grant'), 'grant'), { namespace, principal, role });
+  }
+
+  revokeGrant(namespace: string, principal: string): Promise<number> {
+    return this.ask(`grants${queryString({ namespace, principal })}`, decodeDeleted, undefined, 'DELETE');
+  }
+
+  tokens(pageToken?: string): Promise<Page<Token>> {
+    return this.ask(`tokens${pages(pageToken)}`, pageOf(token));
+  }
+
+  /** Make a token, which is told this once; an empty role is all that we may. */
+  makeToken({ name, role, namespaces, expiresAt }: NewToken): Promise<string> {
+    const body = { name, namespaces, role: role || null, expires_at: expiresAt?.toISOString() ?? null };
+    return this.ask('tokens', decodeMade, body);
+  }
+
+  revokeToken(id: string): Promise<number> {
+    return this.ask(`tokens/${encodeURIComponent(id)}`, decodeDeleted, undefined, 'DELETE');
+  }
+
+  protected override async ask<T>(path: string, decode: (value: unknown) => T, body?: object, method?: string): Promise<T> {
     try {
-      return await super.ask(path, decode, body);
+      return await super.ask(path, decode, body, method);
     } catch (error) {
       if (error instanceof ApiError && error.code === 'unauthenticated') {
         this.onRefused(error);

@@ -94,6 +94,9 @@ export interface Member {
   readonly hostName: string;
   readonly rpcAddress: string;
   readonly httpAddress: string;
+  readonly mode: string;
+  readonly version: string;
+  readonly seenAt: Date;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -203,6 +206,9 @@ export function member(fields: Fields, where: string): Member {
     id: text(fields.id, `${where}.id`),
     hostName: textOr(fields.host_name, ''),
     rpcAddress: textOr(fields.rpc_addr, ''),
-    httpAddress: textOr(fields.http_addr, '')
+    httpAddress: textOr(fields.http_addr, ''),
+    mode: textOr(fields.mode, ''),
+    version: textOr(fields.version, ''),
+    seenAt: time(fields.seen_at, `${where}.seen_at`)
   };
 }

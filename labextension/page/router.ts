@@ -8,6 +8,7 @@ export type Route =
   | { readonly page: 'experiment'; readonly id: string; readonly tab: Tab }
   | { readonly page: 'compare'; readonly ids: readonly string[]; readonly metric: string }
   | { readonly page: 'models'; readonly id: string }
+  | { readonly page: 'access' }
   | { readonly page: 'server' }
   | { readonly page: 'unknown'; readonly path: string };
 
@@ -40,8 +41,9 @@ export function parseRoute(hash: string): Route {
       return { page: 'compare', ids: id.split(',').filter(Boolean), metric: parameters.get('metric') ?? '' };
     case 'models':
       return { page: 'models', id };
+    case 'access':
     case 'server':
-      return { page: 'server' };
+      return { page };
     default:
       return { page: 'unknown', path };
   }
@@ -74,8 +76,9 @@ export function hashOf(route: Route): string {
     case 'models':
       path = `models${route.id ? `/${encodeURIComponent(route.id)}` : ''}`;
       break;
+    case 'access':
     case 'server':
-      path = 'server';
+      path = route.page;
       break;
     case 'unknown':
       path = route.path;

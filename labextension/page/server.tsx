@@ -6,7 +6,7 @@ import * as React from 'react';
 
 import { useAnswer } from './hooks';
 import type { ViewProps } from './hooks';
-import { CopyButton, Facts, Trouble, useTitle } from './parts';
+import { CopyButton, Facts, Moment, Trouble, useTitle } from './parts';
 import type { ServerInfo } from './records';
 
 const EVERY_S = 5;
@@ -43,7 +43,7 @@ export function ServerPage({ api, info }: ViewProps & { readonly info: ServerInf
                 <table className="mb-table" aria-label="Servers on this store">
                   <thead>
                     <tr>
-                      {['host', 'HTTP', 'gRPC', 'id'].map(title => (
+                      {['host', 'HTTP', 'gRPC', 'serves', 'version', 'seen'].map(title => (
                         <th key={title} scope="col">
                           {title}
                         </th>
@@ -56,8 +56,10 @@ export function ServerPage({ api, info }: ViewProps & { readonly info: ServerInf
                         <th scope="row">{member.hostName}</th>
                         <td>{member.httpAddress}</td>
                         <td>{member.rpcAddress}</td>
-                        <td title={member.id}>
-                          <code>{member.id.slice(0, 8)}</code>
+                        <td>{member.mode}</td>
+                        <td>{member.version}</td>
+                        <td>
+                          <Moment at={member.seenAt} />
                         </td>
                       </tr>
                     ))}

@@ -85,10 +85,10 @@ export class Api {
     return this.ask('metrics/read', decodeMetrics, body);
   }
 
-  /** Send one request and decode its JSON answer. */
-  protected async ask<T>(path: string, decode: Decoder<T>, body?: object): Promise<T> {
+  /** Send one request and decode its JSON answer: POST with a body, GET without, unless another method is named. */
+  protected async ask<T>(path: string, decode: Decoder<T>, body?: object, method = body ? 'POST' : 'GET'): Promise<T> {
     const headers = { Accept: 'application/json', ...(body ? { 'Content-Type': 'application/json' } : {}) };
-    const init: RequestInit = body ? { method: 'POST', headers, body: JSON.stringify(body) } : { method: 'GET', headers };
+    const init: RequestInit = body ? { method, headers, body: JSON.stringify(body) } : { method, headers };
     const response = await this.send(path, init);
     if (!response.ok) {
       return this.refuse(response);

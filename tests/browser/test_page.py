@@ -331,12 +331,43 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser: Browser, s
             f"experiments/{runs[1]}/history",
             f"compare/{','.join(runs)}",
             "models",
+            "access",
             "server",
         ):
             web.go(view)
             expect(web.page.get_by_text("Looking for")).to_have_count(0)
             assert web.page.evaluate("document.documentElement.scrollWidth") <= 390, view
         expect(web.page.get_by_role("table", name="Servers on this store")).to_contain_text(str(server.port))
+
+
+def test_roles_and_tokens_are_given_and_taken_back(browser: Browser, server: LiveServer) -> None:
+    with shown(browser, server) as web:
+        web.open("access")
+        page = web.page
+        roles, tokens = page.get_by_role("region", name="Roles"), page.get_by_role("region", name="Tokens")
+        roles.get_by_label("Namespace").fill("équipe")
+        roles.get_by_label("Who").fill("ada")
+        roles.get_by_role("button", name="Grant").click()
+        expect(roles.get_by_role("alert")).to_contain_text("write user:NAME, group:NAME or everyone")
+        web.troubles.clear()  # the answer 400 that was asked for
+        roles.get_by_label("Who").fill("user:ada")
+        roles.get_by_label("Role").select_option("writer")
+        roles.get_by_role("button", name="Grant").click()
+        expect(roles.get_by_role("row", name="user:ada")).to_contain_text("writer")
+        tokens.get_by_label("Name of the token").fill(HOSTILE)
+        tokens.get_by_label("Role").select_option("reader")
+        tokens.get_by_role("button", name="Make a token").click()
+        secret = tokens.get_by_role("status").locator("code").inner_text()
+        holder = ApiClient(server.url, {"Authorization": f"Bearer {secret}"})
+        assert set(holder.api("GET", "/access").json["roles"].values()) == {"reader"}
+        keep_picture(page, "page access")
+        tokens.get_by_role("button", name="Revoke").click()
+        tokens.get_by_role("button", name="Really revoke").click()
+        expect(tokens.get_by_role("row", name=HOSTILE)).to_contain_text("revoked")
+        roles.get_by_role("button", name="Revoke the role of user:ada").click()
+        roles.get_by_role("button", name="Really revoke the role of user:ada").click()
+        expect(roles.get_by_role("row", name="user:ada")).to_have_count(0)
+        assert ApiClient(server.url, server.headers).api("GET", "/grants").json["items"] == []
 
 
 def test_an_empty_server_shows_the_python_that_makes_a_run(browser: Browser) -> None:

@@ -12,6 +12,7 @@ const ROUTES: readonly Route[] = [
   { page: 'compare', ids: ['a', 'b', 'c'], metric: 'val/loss @1 %' },
   { page: 'models', id: '' },
   { page: 'models', id: 'b'.repeat(40) },
+  { page: 'access' },
   { page: 'server' }
 ];
 
