@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from modelbox_server.config.loading import ServerConfig, read_config
+from modelbox_server.config.stores import check_storage
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -66,6 +67,7 @@ def run(*command: object) -> None:
 @pytest.mark.parametrize("name", ["modelbox_server.toml", "compose/modelbox_server.toml", "kubernetes/modelbox_server.toml"])
 def test_every_file_of_settings_is_valid_and_holds_no_secret(name: str, tmp_path: Path) -> None:
     config = configuration(DEPLOY / name, tmp_path)
+    check_storage(config)
     assert (config.listen.port, config.text("prometheus_addr")) == (8085, ":2112"), "the ports that all files here name"
     assert not re.search(r"^\s*(password|token|secret_key) =", (DEPLOY / name).read_text(), re.MULTILINE)
 
