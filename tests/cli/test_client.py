@@ -101,6 +101,7 @@ def test_metrics_are_summarised_and_read_in_full(shell: Shell) -> None:
     assert [row["step"] for row in points] == ["0", "1", "2", "3", "4", "5"]
     assert shell.json("metrics", run.id, "--key", "text")[0]["value"] == "héllo"
     assert shell.json("metrics", run.id, "--key", "raw")[0]["value"] == "00ff"
+    assert "Did you mean 'loss'?" in shell.run("metrics", run.id, "--key", "los", code=5)
 
 
 def test_files_go_up_and_come_back_whole(shell: Shell, tmp_path: Path) -> None:

@@ -76,6 +76,28 @@ def test_the_list_of_commands_says_what_their_help_pages_say(entry: Entry) -> No
     assert " ".join((command.help or "").partition("\n\n")[0].split()) == entry.summary
 
 
+@pytest.mark.parametrize("words", [[], ["client"], ["client", "experiments", "list"], ["server"]], ids=" ".join)
+def test_help_says_what_the_option_says(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", *words]) == 0
+    explained = capsys.readouterr().out
+    assert main([*words, "--help"]) == 0
+    assert explained == capsys.readouterr().out
+
+
+def test_help_explains_exit_codes_and_refuses_what_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "exit-codes"]) == 0
+    assert "130  Ctrl-C" in capsys.readouterr().out
+    assert main(["help", "clint"]) == 2
+    assert "Did you mean 'client'?" in capsys.readouterr().err
+    assert main(["help", "status", "now"]) == 2
+
+
+@pytest.mark.parametrize(("port", "told"), [("0", "got '0'"), ("x", "got 'x'"), ("65536", "between 1 and 65535")])
+def test_a_number_that_is_none_is_told_with_its_bounds(port: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["server", "token", "--port", port]) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_exit_codes_of_errors_stand_in_the_table() -> None:
     classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.ModelBoxError)]
     assert {cls.exit_code for cls in classes} == EXIT_CODES.keys() - {0, 130, 141}

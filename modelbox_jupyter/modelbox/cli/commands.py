@@ -51,6 +51,7 @@ COMMANDS = (
         "Print the script that makes a shell complete commands, options and values.",
         "modelbox.cli.completion:completion",
     ),
+    Entry("help", "Explain a command, or with exit-codes what the exit codes mean.", "modelbox.cli.help:explain"),
     Entry("client", "Log, list and compare experiments from a shell.", "modelbox.cli.client.base:client"),
     Entry(
         "client init-config",

@@ -16,6 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from modelbox.cli.literals import cut, literal
+from modelbox.errors import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,15 +33,35 @@ _HELP_COLUMNS = 50
 _WORD = re.compile(r"\w[\w./+-]{0,99}")
 
 
-class WholeNumber(click.IntRange):
-    """A whole number; called so in messages."""
+class WholeNumber(click.ParamType[int]):
+    """A whole number.
+
+    Parameters
+    ----------
+    min, max
+        The least and the greatest that it may be.
+    """
 
     name = "whole number"
+
+    def __init__(self, min: int = 0, max: int | None = None) -> None:  # noqa: A002  (as click calls them)
+        self._least, self._most = min, max
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what stands for it in help pages."""
         del param, ctx
         return "N"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = self._least - 1
+        if number < self._least or (self._most is not None and number > self._most):
+            bounds = f"of {self._least} or more" if self._most is None else f"between {self._least} and {self._most}"
+            self.fail(f"it has to be a whole number {bounds}, got {shortened(value, 40)}.", param, ctx)
+        return number
 
 
 class _Text(click.ParamType[str]):

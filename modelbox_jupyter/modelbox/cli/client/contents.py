@@ -14,7 +14,7 @@ from modelbox.cli.client.base import Session, with_session
 from modelbox.cli.output import example, formats
 from modelbox.cli.values import ArtifactName, ExperimentName, FileType, MetricKey, Namespace, WholeNumber
 from modelbox.entities.times import from_us
-from modelbox.errors import ServerUnreachable, StorageUnavailable
+from modelbox.errors import NotFound, ServerUnreachable, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,7 +87,7 @@ def download(session: Session, parent_id: str, name: str, path: str | None, *, o
 def metrics(session: Session, printer: Printer, object_id: str, keys: Sequence[str], max_points: int | None) -> None:
     """Show a summary of the metrics of an object, or with --key every point."""
     if keys:
-        printer.rows(("key", "step", "wall_time", "value"), _points(session, object_id, keys, max_points), empty="There is no such metric.")
+        printer.rows(("key", "step", "wall_time", "value"), _points(session, object_id, keys, max_points))
         return
     columns = ("key", "count", "first_step", "last_step", "last", "min", "max", "mean")
     found = session.object(object_id).summaries()
@@ -96,7 +96,12 @@ def metrics(session: Session, printer: Printer, object_id: str, keys: Sequence[s
 
 
 def _points(session: Session, object_id: str, keys: Sequence[str], max_points: int | None) -> Iterator[tuple[Json, ...]]:
-    for block in session.box.read_metrics([session.object(object_id).id], keys, max_points=max_points):
+    found = session.object(object_id)
+    known = found.summaries()
+    for key in keys:
+        if key not in known:
+            raise NotFound.among("metric", key, known)
+    for block in session.box.read_metrics([found.id], keys, max_points=max_points):
         steps, wall_times_us = (memoryview(column).cast("B").cast("q") for column in (block.steps, block.wall_times_us))
         values = block.values if isinstance(block.values, list) else memoryview(cast("bytes", block.values)).cast("B").cast("d")
         for step, at_us, value in zip(steps, wall_times_us, values, strict=True):

@@ -62,7 +62,7 @@ def list_experiments(session: Session, printer: Printer, namespace: str | None, 
     """List experiments, newest first."""
     filters = {} if q is None else {"q": q}
     found = session.box.experiments(namespace, limit=limit + 1, **filters)
-    printer.rows(_EXPERIMENT, map(_experiment_row, found[:limit]), empty="There is no such experiment.")
+    printer.rows(_EXPERIMENT, map(_experiment_row, found[:limit]), empty="No experiment was found.")
     if len(found) > limit:
         click.echo(f"There are more than these {limit}: give a greater --limit.", err=True)
 
@@ -177,7 +177,7 @@ def list_models(session: Session, printer: Printer, namespace: str | None) -> No
     """List models, newest first."""
     found = session.box.models(namespace)
     rows = [(one.id, one.name, one.namespace, one.owner, one.task, one.description, one.created_at) for one in found]
-    printer.rows(_MODEL, rows, empty="There is no such model.")
+    printer.rows(_MODEL, rows, empty="No model was found.")
 
 
 @click.command(epilog=example("client versions digits --namespace team/vision"))
