@@ -81,7 +81,7 @@ def test_the_example_of_a_command_that_goes_on_runs_until_ctrl_c(words: str) -> 
         awaited = {"client watch": "created", "server start": "ModelBox listens at"}[words]
         assert any(awaited in line for line in running.stdout)
         running.send_signal(signal.SIGINT)
-        assert running.wait(60) == 0
+        assert running.wait(60) == 130
 
 
 def test_the_examples_of_migrate_run_on_databases(database_server: DatabaseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def test_a_reader_that_leaves_and_ctrl_c_end_quietly(served: CommandLine) -> Non
         assert watching.stderr is not None
         assert watching.stdout.readline().startswith("{")
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(60) == 0
+        assert watching.wait(60) == 130
         assert watching.stderr.read() == ""
 
 

@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(error.detail)
         return error.exit_code
     except (click.Abort, EOFError, KeyboardInterrupt):
-        sys.stderr.write("\n")
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # behind the ^C
         return INTERRUPTED
     except BrokenPipeError:
         # What is still in the buffer must not fail once more when the interpreter ends.

@@ -52,14 +52,11 @@ def sync(folder: str | None, address: str | None, timeout_s: float, *, watch: bo
 def _watch(box: ModelBox, folder: str | None, timeout_s: float) -> None:
     from modelbox.client.spool import spool_of
 
-    try:
-        while True:
-            report = box.sync(folder or spool_of(box.where), timeout_s=timeout_s)
-            if report.journals:
-                _tell(report)
-            time.sleep(_WATCH_S)
-    except KeyboardInterrupt:
-        return
+    while True:
+        report = box.sync(folder or spool_of(box.where), timeout_s=timeout_s)
+        if report.journals:
+            _tell(report)
+        time.sleep(_WATCH_S)
 
 
 def _tell(report: SyncReport) -> None:

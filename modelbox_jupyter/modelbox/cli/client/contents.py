@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from modelbox.cli.output import Printer
     from modelbox.client.artifacts import Artifact
-    from modelbox.client.connection import ModelBox
     from modelbox.entities.records import ChangeEvent, Json
 
 __all__ = ["cluster_members", "download", "events", "list_artifacts", "metrics", "track", "upload", "watch"]
@@ -127,11 +125,7 @@ def events(session: Session, printer: Printer, object_id: str) -> None:
 @with_session
 def watch(session: Session, printer: Printer, namespace: str | None, limit: int | None, *, since_start: bool) -> None:
     """Print changes as they happen, a line each, until Ctrl-C."""
-    with suppress(KeyboardInterrupt):
-        _watch(session.box, printer, namespace, limit, since_start=since_start)
-
-
-def _watch(box: ModelBox, printer: Printer, namespace: str | None, limit: int | None, *, since_start: bool) -> None:
+    box = session.box
     after = 0 if since_start else max((event.seq for event in box.changes(namespace=namespace)), default=0)
     left = limit
     while left is None or left > 0:
