@@ -2,19 +2,25 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from modelbox.wire.messages import ExperimentCreate, ExperimentsQuery, MetricsQuery, SqlRequest
+from modelbox_server.config.loading import load_config
+from modelbox_server.config.stores import configured_services, database_settings
+from modelbox_server.service.context import Caller
 from modelbox_server.storage.databases.settings import DatabaseSettings
 from modelbox_server.storage.metrics.mysql import MysqlMetricsStore
 from modelbox_server.storage.metrics.postgres import PostgresMetricsStore
 from modelbox_server.storage.metrics.server import ServerMetricsStore
+from modelbox_server.storage.metrics.timescale import Policies, TimescaleSettings
 from modelbox_server.testing.engines import DatabaseServer
-from modelbox_server.testing.fixtures import database_server
+from modelbox_server.testing.fixtures import caller, database_server
 from modelbox_server.testing.metrics_suite import LOSS, OTHER, RUN, block, floats, points_of
 
-__all__ = ["database_server"]
+__all__ = ["caller", "database_server"]
 
 STORES: dict[str, Callable[[DatabaseSettings], ServerMetricsStore]] = {"postgres": PostgresMetricsStore, "mysql": MysqlMetricsStore}
 
@@ -115,7 +121,6 @@ def test_the_pool_tells_how_it_is(store: ServerMetricsStore) -> None:
 def test_tables_beside_those_of_a_metadata_store_are_no_trouble(
     database_server: DatabaseServer, settings: DatabaseSettings, sql: Sql
 ) -> None:
-    """One database may keep both."""
     from modelbox_server.storage.metadata.mysql import MysqlMetadataStore
     from modelbox_server.storage.metadata.postgres import PostgresMetadataStore
 
@@ -129,3 +134,44 @@ def test_tables_beside_those_of_a_metadata_store_are_no_trouble(
     assert {"modelbox_migrations", "modelbox_metrics_migrations", "metadata", "metric_series"} <= tables
     metadata.close()
     metrics.close()
+
+
+def test_a_server_is_configured_to_use_it(
+    database_server: DatabaseServer, settings: DatabaseSettings, tmp_path: Path, caller: Caller
+) -> None:
+    """From the file to the points, which are there after a restart; records are kept in a file here."""
+    storage = {"postgres": "timescaledb", "mysql": "mysql"}[database_server.kind]
+    policies = "compress_after_days = 30\nretention_days = 0\n" if storage == "timescaledb" else ""
+    file = tmp_path / "box.toml"
+    file.write_text(
+        f'metadata_storage = "integrated"\nmetrics_storage = "{storage}"\n'
+        f'[artifact_storage_filesystem]\nbase_dir = "{tmp_path / "blobs"}"\n'
+        f'[metadata_storage_integrated]\npath = "{tmp_path / "records.db"}"\n'
+        f'[metrics_storage_{storage}]\nhost = "{settings.host}"\nport = {settings.port}\nusername = "{settings.username}"\n'
+        f'password = "{settings.password}"\ndbname = "{settings.dbname}"\n{policies}'
+    )
+    file.chmod(0o600)
+    config = load_config(file, {})
+    services = configured_services(config)
+    experiment = services.experiments.create(caller, ExperimentCreate(name="e")).item.id
+    services.metrics.append(caller, [block(floats(1.0, 2.0), object_id=experiment)])
+    services.close()
+    services = configured_services(config)
+    assert services.stores.metrics.name == storage
+    (found,) = services.metrics.read(caller, MetricsQuery(objects=[experiment]))
+    assert points_of(found) == floats(1.0, 2.0)
+    frame = services.frames.experiments(caller, ExperimentsQuery())
+    assert (frame.metrics.key, frame.metrics.last) == ([LOSS], [2.0])
+    answer = services.sql.run(caller, SqlRequest(sql="SELECT key, first, last FROM metrics"))
+    assert [column.values for column in answer.columns] == [[LOSS], [1.0], [2.0]]
+    services.close()
+
+
+def test_what_becomes_of_old_points_is_read_from_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "box.toml"
+    file.write_text(
+        f'metrics_storage = "timescaledb"\n[artifact_storage_filesystem]\nbase_dir = "{tmp_path}"\n[metrics_storage_timescaledb]\n'
+        'host = "db"\nusername = "u"\ndbname = "d"\nchunk_days = 1\ncompress_after_days = 2\nretention_days = 90\n'
+    )
+    found = database_settings(load_config(file, {}), "metrics_storage")
+    assert found == TimescaleSettings("db", 5432, "u", dbname="d", policies=Policies(1, 2, 90))

@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from modelbox_server.storage.metrics.overviews import FoundOverview, Overview, OverviewRow
     from modelbox_server.storage.metrics.transactions import Cursor, Transactions
 
-__all__ = ["KINDS", "Addition", "ServerMetricsStore", "StoredSeries", "WantedSeries", "groups"]
+__all__ = ["KINDS", "Addition", "ServerMetricsStore", "StoredSeries", "WantedSeries"]
 
 KINDS = list(ValueKind)
 """Kinds by the number that stands for them in a table."""
 
 _POINTS_AT_ONCE = 1_000_000
+_SERIES_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class ServerMetricsStore(ABC):
                 if (seen := skip.get(series.key[:2], 0)) < series.totals.count
                 and (steps is None or (series.totals.first_step <= steps[1] and series.totals.last_step >= steps[0]))
             ]
-            for some in groups(wanted, _POINTS_AT_ONCE):
+            for some in _groups(wanted):
                 found = self._read_points(cursor, some, steps)
                 blocks += [
                     found[one.series.id].block(*one.series.key[:2]) for one in some if one.series.id in found and len(found[one.series.id])
@@ -274,12 +275,12 @@ class ServerMetricsStore(ABC):
         """Write a row that says nothing."""
 
 
-def groups(wanted: Sequence[WantedSeries], points_at_once: int) -> Iterator[Sequence[WantedSeries]]:
-    """Cut a list of series so that those of a part have some `points_at_once` points, or are a single one."""
+def _groups(wanted: Sequence[WantedSeries]) -> Iterator[Sequence[WantedSeries]]:
+    """Cut a list of series into parts that are not too large to be read at once, unless a single series is."""
     part: list[WantedSeries] = []
     points = 0
     for one in wanted:
-        if part and points + one.series.totals.count > points_at_once:
+        if part and (points + one.series.totals.count > _POINTS_AT_ONCE or len(part) == _SERIES_AT_ONCE):
             yield part
             part, points = [], 0
         part.append(one)
