@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from modelbox_server.service.context import Caller
 from modelbox_server.service.garbage import Garbage, GarbageCollector
 from modelbox_server.storage.interfaces import BlobEntry
 from modelbox_server.testing.blob_suite import stored
+from modelbox_server.testing.engines import mariadb_server, postgres_server
 from modelbox_server.testing.samples import float_block
 from modelbox_server.wiring import Services, StorageSettings, build_services, ephemeral_services
 
@@ -147,9 +149,20 @@ def test_work_stops_where_the_lease_is_lost(caller: Caller) -> None:
     services.close()
 
 
-def test_nothing_acknowledged_is_lost_while_two_servers_write_delete_and_collect(tmp_path: Path, caller: Caller) -> None:
+@pytest.fixture(params=["integrated", "postgres", "mysql"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorageSettings]:
+    """What two servers over one metadata store have in common."""
+    settings = StorageSettings(tmp_path / "store", metadata_storage=request.param)
+    if request.param == "integrated":
+        yield settings
+        return
+    with (postgres_server if request.param == "postgres" else mariadb_server)().database() as database:
+        yield replace(settings, metadata_database=database)
+
+
+def test_nothing_acknowledged_is_lost_while_two_servers_write_delete_and_collect(shared: StorageSettings, caller: Caller) -> None:
     """The same few contents again and again, without any grace: each artifact that was acknowledged and not deleted can be read."""
-    servers = [build_services(StorageSettings(tmp_path / "store")) for _ in range(2)]
+    servers = [build_services(shared) for _ in range(2)]
     parents = [experiment(servers[0], caller, str(index)) for index in range(4)]
     kept: dict[str, bytes] = {}
     refused: list[str] = []

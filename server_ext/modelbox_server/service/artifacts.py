@@ -86,7 +86,8 @@ class ArtifactsService:
     def record_upload(self, caller: Caller, object_id: str, declared: ArtifactUploadQuery, info: BlobInfo) -> ArtifactRecord:
         """Make an artifact of bytes that lie in the blob store, for as long as they do."""
         try:
-            with self._records.write(caller, object_id) as tx:
+            # Whoever removes garbage names the content likewise.
+            with self._records.write(caller, object_id, info.key) as tx:
                 self._objects.hold_content(info.key)
                 parent = resolve(tx, object_id)
                 at = self._clock()

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from modelbox.entities.records import ArtifactRecord, ChangeEvent, ChangeKind, NamespaceRecord, ObjectRef
 from modelbox.errors import BlobMissing, StorageError
+from modelbox_server.service.again import again
 from modelbox_server.storage.interfaces import BlobEntry, BlobStore, Condition, MetadataStore, MetadataTransaction, MetricsStore
 
 __all__ = ["Garbage", "GarbageCollector", "in_parts"]
@@ -104,7 +105,7 @@ class GarbageCollector:
             if not may_go_on():
                 return Garbage(points, blobs, blob_bytes)
             unused = self._unused(entries)
-            for few in in_parts(unused, 50):  # others cannot write meanwhile
+            for few in in_parts(unused, 50):  # nobody can record these meanwhile
                 removed = few if dry_run else self._remove_contents(few)
                 blobs += len(removed)
                 blob_bytes += sum(entry.size_bytes for entry in removed)
@@ -140,9 +141,10 @@ class GarbageCollector:
             }
         return [entry for entry in entries if entry.key not in used]
 
+    @again
     def _remove_contents(self, entries: Sequence[BlobEntry]) -> list[BlobEntry]:
         """Remove contents that are still unused; nobody can record an artifact with one of them between the look and the removal."""
-        with self._metadata.write() as tx:
+        with self._metadata.write(*(entry.key for entry in entries)) as tx:
             unused = [entry for entry in entries if not tx.count(ArtifactRecord, [Condition("content", "eq", entry.key)])]
             return [entry for entry in unused if self._blobs.delete(entry.key)]
 
