@@ -68,6 +68,18 @@ def test_an_experiment_is_created_once_listed_shown_and_deleted(shell: Shell) ->
     assert shell.json("experiments", "list") == []
 
 
+def test_a_name_that_several_have_deletes_none_of_them(shell: Shell) -> None:
+    with modelbox.ModelBox(shell.store) as box:
+        for _ in range(2):
+            box.start("twice").finish()
+    assert "say by its id" in shell.run("experiments", "delete", "twice", "--yes", code=6)
+    newest, _ = shell.json("experiments", "list")
+    shell.run("experiments", "delete", newest["experiment_id"][:12], "--yes")
+    assert newest["experiment_id"] not in str(shell.json("experiments", "list"))
+    shell.run("experiments", "delete", "twice", "--yes")
+    assert shell.json("experiments", "list") == []
+
+
 def test_a_table_is_for_people(shell: Shell) -> None:
     shell.run("experiments", "create", "--name", "demo")
     head, row = shell.run("experiments", "list").splitlines()

@@ -9,7 +9,7 @@ import click
 from modelbox.cli.client.base import Session, with_session
 from modelbox.cli.output import example, formats
 from modelbox.cli.values import ExperimentName, ModelName, Namespace, WholeNumber
-from modelbox.errors import InvalidRequest
+from modelbox.errors import Conflict, InvalidRequest, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,8 +111,13 @@ def compare_experiments(session: Session, printer: Printer, experiment_ids: Sequ
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_session
 def delete_experiment(session: Session, experiment_id: str, *, yes: bool) -> None:
-    """Delete an experiment with everything that hangs on it."""
+    """Delete an experiment with everything that hangs on it.
+
+    It is meant by its id, or by a name that no other has.
+    """
     experiment = session.experiment(experiment_id)
+    if experiment_id == experiment.name and len(session.box.experiments(name=experiment_id, limit=2)) > 1:
+        raise Conflict(f"Several experiments are called {shortened(experiment_id)}: say by its id which one to delete.")
     if not yes:
         click.confirm(f"Delete {experiment.name!r} ({experiment.id}) with its points, checkpoints and files?", abort=True)
     experiment.delete()
