@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -39,6 +40,12 @@ class Balanced:
 
     port: int
     certificate: Certificate
+    pid: int
+    """The process of the first server."""
+
+    def connect(self) -> http.client.HTTPSConnection:
+        context = ssl.create_default_context(cafile=self.certificate.certificate)
+        return http.client.HTTPSConnection("localhost", self.port, timeout=60, context=context)
 
     @contextlib.contextmanager
     def channel(self) -> Iterator[grpc.Channel]:
@@ -91,8 +98,9 @@ def balanced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         f'[metadata_storage_integrated]\npath = "{folder}/m.db"\n[metrics_storage_integrated]\npath = "{folder}/p.db"\n'
     )
     configs = folder / "one.toml", folder / "two.toml"
-    for config in configs:
-        config.write_text(settings)
+    notice_s = 4 if request.param == "haproxy" else 0
+    configs[0].write_text(f"shutdown_notice_s = {notice_s}\n{settings}")
+    configs[1].write_text(settings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         patch.setenv("MODELBOX_AUTH_TOKEN", TOKEN)
@@ -101,7 +109,7 @@ def balanced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             make: Callable[..., list[str]] = {"haproxy": haproxy_config, "nginx": nginx_config}[request.param]
             command = make(folder, port, [one["url"].removeprefix("http://"), two["url"].removeprefix("http://")], certificate)
             with running(command, port, folder / "balancer.log"):
-                yield Balanced(port, certificate)
+                yield Balanced(port, certificate, int(one["pid"]))
 
 
 @contextlib.contextmanager
@@ -165,13 +173,12 @@ def test_grpc_calls_and_streams_pass_while_they_are_written(balanced: Balanced) 
 
 
 def test_pages_speak_grpc_web_through_it_and_hear_of_changes_at_once(balanced: Balanced) -> None:
-    context = ssl.create_default_context(cafile=balanced.certificate.certificate)
     sent = {"Content-Type": "application/grpc-web+proto", "Authorization": f"Bearer {TOKEN}"}
     with balanced.channel() as channel:
         create = message("CreateExperimentRequest")
         caller(channel)("unary_unary", "CreateExperiment", create(name="first", namespace="on a page"))
         request = message("WatchNamespaceRequest")(namespace="on a page", since=0).SerializeToString()
-        connection = http.client.HTTPSConnection("localhost", balanced.port, timeout=60, context=context)
+        connection = balanced.connect()
         connection.request("POST", "/modelbox.ModelStore/WatchNamespace", struct.pack(">BI", 0, len(request)) + request, sent)
         answer = connection.getresponse()
         assert (answer.status, answer.headers["Content-Type"]) == (200, "application/grpc-web+proto")
@@ -191,3 +198,30 @@ def test_whoever_comes_through_a_balancer_needs_a_token(balanced: Balanced, monk
     with balanced.channel() as channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary("/modelbox.ModelStore/ListModels")(b"", timeout=60)
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("balanced", ["haproxy"], indirect=True)
+def test_no_call_fails_while_a_server_stops(balanced: Balanced) -> None:
+    """The last test of its balancer: one of the two servers is gone afterwards."""
+    statuses: list[int] = []
+
+    def call() -> None:
+        connection = balanced.connect()
+        connection.request("GET", "/api/v1/info", headers={"Authorization": f"Bearer {TOKEN}"})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        statuses.append(answer.status)
+        with balanced.channel() as channel:
+            caller(channel)("unary_unary", "ListModels", message("ListModelsRequest")(namespace="any"))
+
+    call()
+    os.kill(balanced.pid, signal.SIGTERM)
+    until_s = time.monotonic() + 60
+    while "State:\tZ" not in Path(f"/proc/{balanced.pid}/status").read_text():  # ended, and not yet waited for
+        assert time.monotonic() < until_s
+        call()
+    for _ in range(10):
+        call()
+    assert len(statuses) > 11, "calls went through while it stopped"
+    assert set(statuses) == {200}
