@@ -189,7 +189,7 @@ class StandaloneServer:
         self._grpc = self.grpc_server()
         self._server = server = HTTPServer(self.application(self._grpc), idle_connection_timeout=_IDLE_S)
         await self._grpc.start()
-        self._front = Front(server, self._grpc.peers, self._trusted_user_id, tls)
+        self._front = Front(server, self._grpc.peers, self._grpc.short_calls, self._trusted_user_id, tls)
         accepts = (self._front.accept, self._front.accept_grpc)
         self._stop_accepting = [add_accept_handler(listener, accept) for listener, accept in zip(self._listeners, accepts, strict=False)]
         self._face.warm_up(settle=settle)

@@ -6,7 +6,6 @@ It reads one request per connection from its standard input, in hex, and prints 
 """
 
 import json
-import resource
 import selectors
 import socket
 import struct
@@ -44,6 +43,7 @@ class Connection:
         self.stream = 1
         self.rest = b""
         self.begun_s = 0.0
+        self.has_message = False
 
     def call(self) -> None:
         block = self.first if self.stream == 1 else self.later
@@ -61,22 +61,28 @@ class Connection:
             end = at + 9 + int.from_bytes(data[at : at + 3], "big")
             if end > len(data):
                 break
-            kind, flags = data[at + 3], data[at + 4]
-            if kind == HEADERS and flags & END_STREAM:
-                if flags & END_HEADERS and data[at + 5 : at + 9] == b"\0\0\0\1" and b"\x0bgrpc-status" not in data[at:end] and end - at < 9:
-                    raise SystemExit("The first call was refused.")
-                ended = True
-            elif kind == SETTINGS and not flags & ACK:
-                self.socket.sendall(frame(SETTINGS, ACK, 0, b""))
-            elif kind == PING and not flags & ACK:
-                self.socket.sendall(frame(PING, ACK, 0, data[at + 9 : end]))
-            elif kind == GOAWAY:
-                raise SystemExit("The server said goodbye.")
+            ended |= self._ends_answer(data[at + 3], data[at + 4], data[at + 9 : end])
             at = end
         self.rest = data[at:]
         if ended:
             self.stream += 2
+            self.has_message = False
         return ended
+
+    def _ends_answer(self, kind: int, flags: int, payload: bytes) -> bool:
+        if kind == HEADERS and flags & END_STREAM:
+            if not self.has_message:
+                raise SystemExit("A call was refused.")
+            return True
+        if kind == DATA:
+            self.has_message = True
+        elif kind == SETTINGS and not flags & ACK:
+            self.socket.sendall(frame(SETTINGS, ACK, 0, b""))
+        elif kind == PING and not flags & ACK:
+            self.socket.sendall(frame(PING, ACK, 0, payload))
+        elif kind == GOAWAY:
+            raise SystemExit("The server said goodbye.")
+        return False
 
 
 def main() -> None:
@@ -113,7 +119,6 @@ def main() -> None:
         "p50_us": times_us[len(times_us) // 2],
         "p99_us": times_us[len(times_us) * 99 // 100],
         "cpu_s": time.process_time() - cpu_s,
-        "max_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     print(json.dumps(answer), flush=True)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from google.protobuf.message import DecodeError
+
 from modelbox.entities.records import ActionOutcome, ActionStatus, ArtifactRecord, ArtifactStorage, ChangeKind, FileType
 from modelbox.entities.times import from_us, to_us
 from modelbox.errors import InvalidRequest
 from modelbox.wire.messages import TrackedFile
-from modelbox_server.grpc.schema import message
+from modelbox_server.grpc.schema import PACKAGE, message
 from modelbox_server.service.triggers import change_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from modelbox.entities.records import (
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         ModelVersionRecord,
     )
     from modelbox.wire.messages import ActionState, RunnableAction
+    from modelbox_server.grpc.schema import Rpc
 
 __all__ = [
     "Message",
@@ -35,6 +38,7 @@ __all__ = [
     "action_status",
     "change_message",
     "checkpoint_message",
+    "decoder",
     "event_message",
     "experiment_message",
     "file_message",
@@ -67,6 +71,21 @@ _CHANGES = {
 }
 _EXACT_INTEGERS = 2.0**53
 _MAX_DEPTH = 32
+
+
+def decoder(method: str, rpc: Rpc) -> Callable[[bytes], Message]:
+    """Return a function that reads the requests of a method; it refuses what is none with a sentence."""
+    kind = message(rpc.request)
+
+    def decode(data: bytes) -> Message:
+        try:
+            return kind.FromString(data)
+        except DecodeError:
+            raise InvalidRequest(
+                f"These {len(data)} bytes are no {PACKAGE}.{rpc.request}: call {method} with one, as modelbox.proto says."
+            ) from None
+
+    return decode
 
 
 # --- simple values -----------------------------------------------------------------------------------------------------------------------

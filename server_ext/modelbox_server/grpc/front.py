@@ -16,7 +16,7 @@ from tornado.iostream import IOStream, SSLIOStream
 from tornado.netutil import ssl_wrap_socket
 
 from modelbox_server.grpc.peers import Peer
-from modelbox_server.grpc.relay import relay
+from modelbox_server.grpc.splice import spliced
 from modelbox_server.http.loopback import owner_of_peer
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tornado.httpserver import HTTPServer
 
     from modelbox_server.grpc.peers import Peers
+    from modelbox_server.grpc.splice import ShortCalls
 
 __all__ = ["PREFACE", "Front"]
 
@@ -62,14 +63,19 @@ class Front:
         Gets those of HTTP/1.1.
     peers
         Where the gRPC server listens, which gets the others.
+    short_calls
+        Are answered before they get there, on connections without TLS.
     user_id
         Whose programs are told to the gRPC server as those of the same user.
     tls
         What this server proves with who it is; ``None`` to speak without TLS. May be replaced: it holds for connections from then on.
     """
 
-    def __init__(self, http: HTTPServer, peers: Peers, user_id: int | None, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, http: HTTPServer, peers: Peers, short_calls: ShortCalls, user_id: int | None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._http = http
+        self._short_calls = short_calls
         self._peers = peers
         self._user_id = user_id
         self.tls = tls
@@ -135,7 +141,7 @@ class Front:
     async def _pass_on(self, outside: _Stream, peer: Peer) -> None:
         with self._peers.connection_for(peer) as inside:
             await asyncio.get_running_loop().sock_connect(inside, str(self._peers.socket_path))
-            task = asyncio.create_task(_relayed(outside, inside))
+            task = asyncio.create_task(self._relayed(outside, inside, peer))
             self._passing_on.add(task)
             try:
                 await task
@@ -143,6 +149,15 @@ class Front:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
                 self._passing_on.discard(task)
+
+    async def _relayed(self, outside: _Stream, inside: socket.socket, peer: Peer) -> None:
+        connection = outside.socket
+        if isinstance(outside, _TlsStream):
+            await _pumped(outside, inside)
+        elif connection is not None:
+            raw = connection.dup()
+            outside.close()
+            await spliced(raw, inside, PREFACE, self._short_calls, peer)
 
 
 class _Stream(IOStream):
@@ -207,16 +222,8 @@ async def _begins_with_preface(stream: _Stream) -> bool:
     return first == PREFACE
 
 
-async def _relayed(outside: _Stream, inside: socket.socket) -> None:
+async def _pumped(outside: _Stream, inside: socket.socket) -> None:
     """Pass on what either side says to the other, until one ends."""
-    connection = outside.socket
-    if connection is None:
-        return
-    if not isinstance(outside, _TlsStream):
-        raw = connection.dup()
-        outside.close()
-        await relay(raw, inside, PREFACE)
-        return
     outside.set_nodelay(True)
     stream = IOStream(inside, max_buffer_size=_MAX_BUFFER_BYTES)
     # Either side's end ends both: HTTP/2 has no half of a conversation.

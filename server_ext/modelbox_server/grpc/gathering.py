@@ -7,28 +7,41 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from modelbox.entities.series import SeriesBlock, ValueKind
 from modelbox.errors import ModelBoxError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from modelbox_server.http.face import Face
     from modelbox_server.service.context import Caller
 
-__all__ = ["Gatherer", "merged"]
+__all__ = ["Gatherer", "Point", "merged"]
 
 _MAX_POINTS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class Point(NamedTuple):
+    """One point of one series."""
+
+    object_id: str
+    key: str
+    kind: ValueKind
+    step: int
+    wall_time_us: int
+    value: float | str | bytes
+
+
+Stored: TypeAlias = "Callable[[BaseException | None], None]"
+"""Is told when a point is stored, or why it is not."""
+
+
+class _Waiting(NamedTuple):
     caller: Caller
-    block: SeriesBlock
-    stored: asyncio.Future[None]
+    point: Point
+    stored: Stored
 
 
 class Gatherer:
@@ -45,20 +58,33 @@ class Gatherer:
         self._waiting: list[_Waiting] = []
         self._storing: asyncio.Task[None] | None = None
 
-    async def append(self, caller: Caller, block: SeriesBlock) -> None:
-        """Return when the point of `block` is stored.
+    async def append(self, caller: Caller, point: Point) -> None:
+        """Return when a point is stored.
 
         Raises
         ------
         ModelBoxError
             As :meth:`modelbox_server.service.metrics.MetricsService.append` raises it.
         """
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(caller, block, loop.create_future())
-        self._waiting.append(waiting)
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def settle(error: BaseException | None) -> None:
+            if stored.done():  # the caller went away
+                return
+            if error is None:
+                stored.set_result(None)
+            else:
+                stored.set_exception(error)
+
+        self.submit(caller, point, settle)
+        await stored
+
+    def submit(self, caller: Caller, point: Point, stored: Stored) -> None:
+        """Take a point, and tell when it is stored."""
+        self._waiting.append(_Waiting(caller, point, stored))
         if self._storing is None:
-            self._storing = loop.create_task(self._store())
-        await waiting.stored
+            # Begins when everything that is there to be read has been, so that points which came together are stored together.
+            self._storing = asyncio.get_running_loop().create_task(self._store())
 
     async def _store(self) -> None:
         try:
@@ -74,55 +100,38 @@ class Gatherer:
 
     async def _store_together(self, batch: Sequence[_Waiting]) -> None:
         try:
-            await self._face.ingest(self._append, batch[0].caller, merged([one.block for one in batch]))
+            await self._face.ingest(self._append, batch[0].caller, merged([one.point for one in batch]))
         except ModelBoxError as error:
             if len(batch) == 1:
-                _settle(batch[0], error)
+                batch[0].stored(error)
                 return
             # Nothing was written: find out whose point it was.
             for one in batch:
                 await self._store_together([one])
         except BaseException as error:
             for one in batch:
-                _settle(one, error)
+                one.stored(error)
             raise
         else:
             for one in batch:
-                _settle(one, None)
+                one.stored(None)
 
     def _append(self, caller: Caller, blocks: list[SeriesBlock]) -> None:
         self._face.services().metrics.append(caller, blocks)
 
 
-def _settle(one: _Waiting, error: BaseException | None) -> None:
-    if one.stored.done():  # the caller went away
-        return
-    if error is None:
-        one.stored.set_result(None)
-    else:
-        one.stored.set_exception(error)
+def merged(points: Sequence[Point]) -> list[SeriesBlock]:
+    """Return points as one block per series, in the order in which they came."""
+    by_series: dict[tuple[str, str, ValueKind], list[Point]] = {}
+    for point in points:
+        by_series.setdefault(point[:3], []).append(point)
+    return [_block(of_series) for of_series in by_series.values()]
 
 
-def merged(blocks: Sequence[SeriesBlock]) -> list[SeriesBlock]:
-    """Return blocks of single points as one block per series, points in the order in which they came."""
-    by_series: dict[tuple[str, str, ValueKind], list[SeriesBlock]] = {}
-    for block in blocks:
-        by_series.setdefault((block.object_id, block.key, block.kind), []).append(block)
-    return [_joined(parts) for parts in by_series.values()]
-
-
-def _joined(parts: Sequence[SeriesBlock]) -> SeriesBlock:
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-    steps, wall_times_us = array("q"), array("q")
-    numbers, others = array("d"), list[str | bytes]()
-    for part in parts:
-        steps.frombytes(bytes(part.steps))
-        wall_times_us.frombytes(bytes(part.wall_times_us))
-        if first.kind is ValueKind.FLOAT:
-            numbers.frombytes(bytes(cast("array[float]", part.values)))
-        else:
-            others.extend(cast("list[str | bytes]", part.values))
-    values = numbers if first.kind is ValueKind.FLOAT else cast("list[str]", others)
+def _block(points: Sequence[Point]) -> SeriesBlock:
+    first = points[0]
+    steps = array("q", [point.step for point in points])
+    wall_times_us = array("q", [point.wall_time_us for point in points])
+    listed = [point.value for point in points]
+    values = array("d", cast("list[float]", listed)) if first.kind is ValueKind.FLOAT else cast("list[str]", listed)
     return SeriesBlock(object_id=first.object_id, key=first.key, kind=first.kind, steps=steps, wall_times_us=wall_times_us, values=values)

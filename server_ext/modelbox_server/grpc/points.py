@@ -2,56 +2,49 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modelbox.entities.series import SeriesBlock, ValueKind
+from modelbox.entities.series import ValueKind
 from modelbox.errors import InvalidRequest, shortened
+from modelbox_server.grpc.gathering import Point
 from modelbox_server.grpc.schema import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from modelbox.entities.series import SeriesBlock
     from modelbox_server.grpc.convert import Message
 
-__all__ = ["metrics_messages", "point_block"]
+__all__ = ["metrics_messages", "point_of"]
 
 _INT64_MAX = 2**63 - 1
 _MAX_WALL_TIME_S = _INT64_MAX // 1_000_000
 
 
-def point_block(object_id: str, key: str, value: Message) -> SeriesBlock:
-    """Return one point as a block.
+_VALUE_FIELDS = {ValueKind.FLOAT: "f_val", ValueKind.TEXT: "s_tensor", ValueKind.BYTES: "b_tensor"}
+_KINDS = {field: kind for kind, field in _VALUE_FIELDS.items()}
+
+
+def point_of(request: Message) -> Point:
+    """Return the point of a LogMetricsRequest.
 
     Raises
     ------
     InvalidRequest
         There is no value, or step or wall clock do not fit in 63 bits.
     """
-    kind = value.WhichOneof("value")
-    if kind is None:
+    value = request.value
+    field = value.WhichOneof("value")
+    if field is None:
         raise InvalidRequest("The point has no value: set f_val, s_tensor or b_tensor.", field="value")
-    if value.step > _INT64_MAX:
-        raise InvalidRequest(f"The step {value.step} must be below 2^63.", field="value.step")
-    if value.wallclock_time > _MAX_WALL_TIME_S:
-        raise InvalidRequest(
-            f"The wall clock {shortened(value.wallclock_time, 40)} must be seconds since 1970.", field="value.wallclock_time"
-        )
-    steps, wall_times_us = array("q", [value.step]), array("q", [value.wallclock_time * 1_000_000])
-    match kind:
-        case "f_val":
-            return SeriesBlock(object_id=object_id, key=key, steps=steps, wall_times_us=wall_times_us, values=array("d", [value.f_val]))
-        case "s_tensor":
-            texts = [value.s_tensor]
-            return SeriesBlock(object_id=object_id, key=key, kind=ValueKind.TEXT, steps=steps, wall_times_us=wall_times_us, values=texts)
-        case _:
-            blobs = [value.b_tensor]
-            return SeriesBlock(object_id=object_id, key=key, kind=ValueKind.BYTES, steps=steps, wall_times_us=wall_times_us, values=blobs)
-
-
-_VALUE_FIELDS = {ValueKind.FLOAT: "f_val", ValueKind.TEXT: "s_tensor", ValueKind.BYTES: "b_tensor"}
+    step, at_s = value.step, value.wallclock_time
+    if step > _INT64_MAX:
+        raise InvalidRequest(f"The step {step} must be below 2^63.", field="value.step")
+    if at_s > _MAX_WALL_TIME_S:
+        raise InvalidRequest(f"The wall clock {shortened(at_s, 40)} must be seconds since 1970.", field="value.wallclock_time")
+    return Point(request.parent_id, request.key, _KINDS[field], step, at_s * 1_000_000, getattr(value, field))
 
 
 def metrics_messages(blocks: Iterable[SeriesBlock]) -> list[Message]:

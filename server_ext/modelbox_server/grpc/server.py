@@ -13,25 +13,28 @@ from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from modelbox.entities.times import now
 from modelbox.errors import InvalidRequest, ModelBoxError, StorageUnavailable, shortened
 from modelbox.wire.messages import MAX_PAGE, ChangesQuery, Page
 from modelbox_server.grpc import store
-from modelbox_server.grpc.convert import change_message
+from modelbox_server.grpc.complete import complete
+from modelbox_server.grpc.convert import change_message, decoder
 from modelbox_server.grpc.gathering import Gatherer
 from modelbox_server.grpc.health import add_health, add_reflection
 from modelbox_server.grpc.peers import Peers
-from modelbox_server.grpc.points import point_block
+from modelbox_server.grpc.points import point_of
 from modelbox_server.grpc.schema import PACKAGE, SERVICES, message
+from modelbox_server.grpc.short import LoggedPoints
+from modelbox_server.grpc.statuses import go_name
 from modelbox_server.observing.logs import REQUEST_ID
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from modelbox.entities.records import ChangeEvent
     from modelbox_server.grpc.convert import Message
+    from modelbox_server.grpc.peers import Peer
     from modelbox_server.grpc.schema import Rpc
     from modelbox_server.http.auth import TokenGate
     from modelbox_server.http.face import Face
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from modelbox_server.service.artifacts import ArtifactUpload
     from modelbox_server.service.context import Caller
 
-__all__ = ["MAX_MESSAGE_BYTES", "GrpcServer", "decoder"]
+__all__ = ["MAX_MESSAGE_BYTES", "GrpcServer"]
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
@@ -54,7 +57,7 @@ _LAST_BYTES_S = 1.0
 _WRITE_BYTES = 256 * 1024
 """What is written at once: the SDK of 2022 sends frames of 1 KiB, and each write is a trip to another thread."""
 
-_MARKS_OF_PROXIES = ("forwarded", "via", "origin", "referer", "cookie", "x-real-ip")
+_MARKS_OF_PROXIES = frozenset({"forwarded", "via", "origin", "referer", "cookie", "x-real-ip"})
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -78,6 +81,7 @@ class GrpcServer:
         self._gate = gate
         self.peers = Peers()
         self._gatherer = Gatherer(face)
+        self.short_calls = LoggedPoints(face, self._admit_short, self._gatherer)
         self._server: grpc.aio.Server | None = None
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()  # replaced by another one with each piece of news
@@ -123,7 +127,8 @@ class GrpcServer:
             code = "Canceled"
             raise
         except BaseException:
-            code = _go_name(context.code())
+            status = context.code()
+            code = go_name(status.name if isinstance(status, grpc.StatusCode) else "UNKNOWN")
             raise
         finally:
             call.ended(code)
@@ -139,12 +144,19 @@ class GrpcServer:
 
     async def identify(self, context: Context) -> Caller:
         """Return who calls, or raise as the gate of HTTP does."""
-        peer = self.peers.find(context.peer())
         metadata = context.invocation_metadata()
         pairs = [] if metadata is None else list(metadata)
         headers = {key: value.decode(errors="replace") if isinstance(value, bytes) else value for key, value in pairs}
+        return await self._caller(headers, self.peers.find(context.peer()))
+
+    async def _admit_short(self, headers: Mapping[str, str], peer: Peer) -> Caller:
+        caller = await self._caller(headers, peer)
+        self._face.check_open()
+        return caller
+
+    async def _caller(self, headers: Mapping[str, str], peer: Peer) -> Caller:
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        is_marked = any(name in _MARKS_OF_PROXIES or name.startswith("x-forwarded-") for name in headers)
+        is_marked = not _MARKS_OF_PROXIES.isdisjoint(headers) or any(name.startswith("x-forwarded-") for name in headers)
         sent = token.strip() if scheme.lower() == "bearer" else ""
         is_trusted = peer.is_same_user and not is_marked
         return await self._gate.caller(sent, headers, face="grpc", address=peer.address, is_trusted=is_trusted)
@@ -153,9 +165,9 @@ class GrpcServer:
 
     async def unary(self, name: str, caller: Caller, request: Message) -> Message:
         """Carry out a call that asks once and is answered once."""
-        store.complete(name, request)
+        complete(name, request)
         if name == "LogMetrics":
-            await self._gatherer.append(caller, point_block(request.parent_id, request.key, request.value))
+            await self._gatherer.append(caller, point_of(request))
             return message("LogMetricsResponse")()
         function = store.UNARY[name]
         return await self._face.run(lambda: function(store.Call(self._face.services(), caller, request)))
@@ -201,7 +213,7 @@ class GrpcServer:
 
     async def download(self, caller: Caller, request: Message) -> AsyncGenerator[Message, None]:
         """Yield a file: what it is, then its bytes."""
-        store.complete("DownloadFile", request)
+        complete("DownloadFile", request)
         frames: Iterator[Message] = await self._face.run(lambda: store.download(store.Call(self._face.services(), caller, request)))
         while (frame := await self._face.run(next, frames, None)) is not None:
             yield frame
@@ -327,27 +339,6 @@ async def _decoded(pieces: AsyncIterator[bytes], decode: Callable[[bytes], Messa
         async for piece in received:
             call.received += 1
             yield decode(piece)
-
-
-def _go_name(code: object) -> str:
-    """Return a status as gRPC spells it in Go and in its metrics."""
-    name = code.name if isinstance(code, grpc.StatusCode) else "UNKNOWN"
-    return {"OK": "OK", "CANCELLED": "Canceled"}.get(name) or "".join(word.capitalize() for word in name.split("_"))
-
-
-def decoder(name: str, rpc: Rpc) -> Callable[[bytes], Message]:
-    """Return what makes a request of bytes, and refuses with a sentence what is none."""
-    request = message(rpc.request)
-
-    def decode(data: bytes) -> Message:
-        try:
-            return request.FromString(data)
-        except DecodeError:
-            raise InvalidRequest(
-                f"These {len(data)} bytes are no {PACKAGE}.{rpc.request}: call {name} with one, as modelbox.proto says."
-            ) from None
-
-    return decode
 
 
 async def _abort(context: Context, error: ModelBoxError) -> None:

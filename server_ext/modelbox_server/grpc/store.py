@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from modelbox_server.service.context import Caller
     from modelbox_server.wiring import Services
 
-__all__ = ["NEEDED", "UNARY", "Call", "begin_upload", "complete", "download", "uploaded"]
+__all__ = ["UNARY", "Call", "begin_upload", "download", "uploaded"]
 
 T = TypeVar("T")
 
@@ -41,48 +41,6 @@ class Call:
     services: Services
     caller: Caller
     request: Message
-
-
-NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "GetExperiment": ("id",),
-        "CreateCheckpoint": ("experiment_id",),
-        "ListCheckpoints": ("experiment_id",),
-        "GetCheckpoint": ("experiment_id",),
-        "CreateModelVersion": ("model", "version"),
-        "ListModelVersions": ("model",),
-        "DownloadFile": ("file_id",),
-        "UpdateMetadata": ("parent_id",),
-        "ListMetadata": ("parent_id",),
-        "TrackArtifacts": ("files",),
-        "ListArtifacts": ("parent_id",),
-        "LogMetrics": ("parent_id", "key"),
-        "GetMetrics": ("parent_id",),
-        "LogEvent": ("parent_id", "event"),
-        "ListEvents": ("parent_id",),
-        "CreateActions": ("object_id",),
-        "ListActions": ("object_id",),
-        "RegisterAgent": ("node_info", "agent_name"),
-        "Heartbeat": ("node_id",),
-        "UpdateActionStatus": ("action_instance_id", "status"),
-    }
-)
-"""The parts without which a request means nothing. What else may be missing, such as a name, the services refuse in their own words."""
-
-
-def complete(name: str, request: Message) -> Message:
-    """Return a request that has the parts which its method needs.
-
-    Raises
-    ------
-    InvalidRequest
-        One is missing.
-    """
-    for part in NEEDED.get(name, ()):
-        value = getattr(request, part)
-        if not (value.ByteSize() if hasattr(value, "ByteSize") else value):
-            raise InvalidRequest(f"{part} is empty: {name} needs it.", field=part)
-    return request
 
 
 Function: TypeAlias = "Callable[[Call], Message]"

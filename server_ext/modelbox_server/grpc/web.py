@@ -19,8 +19,9 @@ from urllib.parse import quote
 import grpc
 
 from modelbox.errors import InvalidRequest, ModelBoxError, error_for_code, shortened
+from modelbox_server.grpc.convert import decoder
 from modelbox_server.grpc.schema import PACKAGE, SERVICES
-from modelbox_server.grpc.server import MAX_MESSAGE_BYTES, decoder
+from modelbox_server.grpc.server import MAX_MESSAGE_BYTES
 from modelbox_server.http.exchange import Exchange, ExchangeHandler, Verb
 from modelbox_server.http.headers import media_type
 from modelbox_server.http.incoming import body_media

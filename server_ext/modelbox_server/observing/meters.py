@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -19,9 +19,12 @@ from modelbox_server.service.info import program_version
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from prometheus_client.metrics import MetricWrapperBase
     from prometheus_client.metrics_core import Metric
 
 __all__ = ["GrpcCall", "HasPool", "Meters", "PoolStatus"]
+
+F = TypeVar("F", bound="MetricWrapperBase")
 
 PoolStatus: TypeAlias = "Mapping[str, int]"
 """Connections of a pool by state: ``size``, ``in_use``, ``waiting``, whichever a store knows."""
@@ -93,6 +96,7 @@ class Meters:
             buckets=_CALL_BUCKETS_S,
             registry=registry,
         )
+        self._children: dict[tuple[MetricWrapperBase, tuple[str, ...]], MetricWrapperBase] = {}
         self._pools: dict[tuple[str, str], HasPool] = {}
         self._queues: dict[str, Callable[[], int]] = {}
         registry.register(
@@ -124,17 +128,24 @@ class Meters:
     def grpc_call(self, kind: str, service: str, method: str) -> GrpcCall:
         """Count an RPC that begins; `kind` is ``unary``, ``client_stream`` or ``server_stream``."""
         labels = (kind, service, method)
-        self._grpc_started.labels(*labels).inc()
-        self._in_flight.labels("grpc").inc()
+        self._child(self._grpc_started, *labels).inc()
+        self._child(self._in_flight, "grpc").inc()
         return GrpcCall(self, labels)
 
     def grpc_ended(self, labels: tuple[str, str, str], code: str, duration_s: float, *, received: int, sent: int) -> None:
         """Count an RPC that is over; :meth:`GrpcCall.ended` calls this."""
-        self._in_flight.labels("grpc").dec()
-        self._grpc_handled.labels(*labels, code).inc()
-        self._grpc_seconds.labels(*labels).observe(duration_s)
-        self._grpc_received.labels(*labels).inc(received)
-        self._grpc_sent.labels(*labels).inc(sent)
+        self._child(self._in_flight, "grpc").dec()
+        self._child(self._grpc_handled, *labels, code).inc()
+        self._child(self._grpc_seconds, *labels).observe(duration_s)
+        self._child(self._grpc_received, *labels).inc(received)
+        self._child(self._grpc_sent, *labels).inc(sent)
+
+    def _child(self, family: F, *labels: str) -> F:
+        """Return the one of a family with these labels; looking it up there takes longer than counting."""
+        found = self._children.get((family, labels))
+        if found is None:
+            found = self._children[family, labels] = family.labels(*labels)
+        return cast("F", found)
 
     # --- what is done for them -----------------------------------------------------------------------------------------------------------
 

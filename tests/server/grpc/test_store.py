@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from modelbox.errors import ModelBoxError
-from modelbox_server.grpc import store
+from modelbox_server.grpc.complete import NEEDED
 from modelbox_server.grpc.schema import SERVICES, message
 from modelbox_server.testing.api_client import ApiClient
 from modelbox_server.testing.live_server import LiveServer, live_server
@@ -328,11 +328,11 @@ def test_a_mistake_is_a_status_and_a_sentence(rpc: Caller, name: str, fields: di
     assert detail.endswith(".")
 
 
-@pytest.mark.parametrize("name", store.NEEDED)
+@pytest.mark.parametrize("name", NEEDED)
 def test_a_request_with_nothing_in_it_is_refused_by_the_name_of_what_it_lacks(rpc: Caller, name: str) -> None:
     code, detail = refused(lambda: rpc(name))
     assert code == "INVALID_ARGUMENT"
-    assert detail.startswith(f"{store.NEEDED[name][0]} is empty")
+    assert detail.startswith(f"{NEEDED[name][0]} is empty")
 
 
 def test_random_bytes_never_end_in_an_internal_error(channel: grpc.Channel) -> None:
