@@ -37,18 +37,23 @@ let kept: { readonly api: PageApi; readonly list: RunList; scrollTop: number; se
 export function ExperimentsPage({ route, api }: ViewProps & { readonly route: ListRoute }): React.JSX.Element {
   useTitle('');
   const [text, setText] = React.useState(route.query);
-  const { list, state } = useRunList(api, route.query);
+  const asked = useRunList(api, route.query);
+  const { state } = asked;
+  // What was shown stays until there is something else to show.
+  const before = React.useRef(asked);
+  const list = state.loaded === undefined ? before.current : asked;
+  before.current = list;
   const [selected, setSelected] = React.useState<readonly string[]>([]);
+  const search = (): void => go({ ...route, query: text.trim() }, true);
   React.useEffect(() => setText(route.query), [route.query]);
   React.useEffect(() => {
     if (text.trim() === route.query) {
       return undefined;
     }
-    const timer = window.setTimeout(() => search(), TYPING_MS);
+    const timer = window.setTimeout(search, TYPING_MS);
     return () => window.clearTimeout(timer);
-  });
-  const search = (): void => go({ ...route, query: text.trim() }, true);
-  const isEmpty = state.isComplete && list.table.experiments.length === 0;
+  }, [text, route]);
+  const isEmpty = state.isComplete && state.loaded === 0;
   return (
     <div className="mb-list">
       <div className="mb-bar modelbox-widget">
@@ -76,14 +81,14 @@ export function ExperimentsPage({ route, api }: ViewProps & { readonly route: Li
       <Trouble error={state.error} />
       {isEmpty && route.query === '' ? <Nothing api={api} /> : <RunGrid list={list} version={list.table.version} route={route} onSelect={setSelected} />}
       <p className="mb-count" role="status">
-        {countText(list, state, selected.length)}
+        {countText(state, route.query, selected.length)}
       </p>
     </div>
   );
 }
 
 /** The list of a query, kept fresh while it is shown. */
-function useRunList(api: PageApi, query: string): { readonly list: RunList; readonly state: ListState } {
+function useRunList(api: PageApi, query: string): RunList {
   const [, setTick] = React.useState(0);
   const list = React.useMemo(() => {
     if (kept?.api === api && kept.list.query === query) {
@@ -102,7 +107,7 @@ function useRunList(api: PageApi, query: string): { readonly list: RunList; read
       stop();
     };
   }, [list]);
-  return { list, state: list.state };
+  return list;
 }
 
 interface RunGridProps {
@@ -177,7 +182,8 @@ function arrange(grid: Grid, list: RunList, route: ListRoute): void {
   grid.columns = shownColumns(list, route).flatMap(column => table.column(column) ?? []);
   grid.order = sorting ? sortedRows(sorting, table.order, ascending) : table.order;
   grid.sort = { name: sorting ? name : '', ascending };
-  grid.empty.textContent = !list.state.isComplete ? 'Looking for experiments …' : 'No experiment fits this filter.';
+  const { isComplete, error } = list.state;
+  grid.empty.textContent = isComplete ? 'No experiment fits this filter.' : error === undefined ? 'Looking for experiments …' : '';
   grid.refresh();
 }
 
@@ -239,7 +245,7 @@ function nextSort(sort: string, name: string, mode: 'min' | 'max' | null): strin
   return sort === first ? second : sort === second ? '' : first;
 }
 
-function countText(list: RunList, state: ListState, selected: number): string {
+function countText(state: ListState, query: string, selected: number): string {
   if (state.loaded === undefined) {
     return state.error === undefined ? 'Looking for experiments …' : '';
   }
@@ -248,7 +254,7 @@ function countText(list: RunList, state: ListState, selected: number): string {
     state.isComplete ? count : `${count}, more are coming …`,
     ...(state.isCut ? [`the first ${MOST_ROWS.toLocaleString('en')}: a filter finds the others`] : []),
     ...(selected > 0 ? [`${selected.toLocaleString('en')} selected`] : []),
-    ...(list.query ? ['filtered'] : [])
+    ...(query ? ['filtered'] : [])
   ];
   return parts.join(' · ');
 }

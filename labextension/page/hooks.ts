@@ -89,6 +89,7 @@ export function repeat(
 ): () => void {
   let isStopped = false;
   let isBusy = false;
+  let isFirst = true;
   let timer = 0;
   const turn = async (): Promise<void> => {
     window.clearTimeout(timer);
@@ -97,7 +98,9 @@ export function repeat(
     }
     isBusy = true;
     const beganMs = performance.now();
-    if (!document.hidden) {
+    // A tab that was opened in the background is there when somebody turns to it.
+    if (isFirst || !document.hidden) {
+      isFirst = false;
       await work(() => !isStopped);
     }
     isBusy = false;

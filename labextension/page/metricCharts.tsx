@@ -12,7 +12,9 @@ import { curveSpec } from './curves';
 import type { Axis } from './curves';
 import type { PageApi } from './pageApi';
 
+/** How often a few curves are asked for; many are asked for less often. */
 const INTERVAL_MS = 700;
+const FEW_CURVES = 12;
 /** More points than pixels are no help. */
 const MOST_POINTS = 1000;
 
@@ -89,7 +91,8 @@ export function MetricCharts({ api, runs, keys, isLog, axis, height = 170 }: Met
       return undefined;
     }
     const made = new Feed(setState);
-    const settings = { objects: [...runs.keys()], keys, intervalMs: INTERVAL_MS, maxPoints: MOST_POINTS };
+    const intervalMs = INTERVAL_MS * Math.ceil((keys.length * runs.size) / FEW_CURVES);
+    const settings = { objects: [...runs.keys()], keys, intervalMs, maxPoints: MOST_POINTS };
     const follower = new Follower(settings, api, made, runs, byTimeout);
     setFeed(made);
     void follower.start();
