@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,8 @@ def served(executable: Path, home: Path, *arguments: str, **environment: str) ->
     folder, log_path = home / ".local" / "state" / "modelbox" / "servers", home / "server.log"
     with log_path.open("wb") as log:
         command = [executable, "server", "start", *arguments]
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={"HOME": str(home), **environment}, cwd=home)
+        told = {"HOME": str(home), **environment}
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=told, cwd=home, start_new_session=True)
     try:
         until_s = time.monotonic() + 60
         while not (found := list(folder.glob("*.json"))):
@@ -57,7 +58,8 @@ def served(executable: Path, home: Path, *arguments: str, **environment: str) ->
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, log_path.read_text()
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):  # the server, and what unpacked it
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
