@@ -10,13 +10,10 @@ from modelbox_server.storage.blobs.memory import MemoryBlobStore
 from modelbox_server.storage.blobs.s3 import S3BlobStore
 from modelbox_server.storage.interfaces import BlobStore
 from modelbox_server.testing.blob_suite import BlobStoreSuite
-from modelbox_server.testing.s3_engine import S3Engine, s3_engine
+from modelbox_server.testing.fixtures import s3
+from modelbox_server.testing.s3_engine import S3Engine
 
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[S3Engine]:
-    with s3_engine() as started:
-        yield started
+__all__ = ["s3"]
 
 
 class TestFilesystemBlobs(BlobStoreSuite):
@@ -35,8 +32,8 @@ class TestS3Blobs(BlobStoreSuite):
     """With parts so large that everything goes up in one call."""
 
     @pytest.fixture
-    def store(self, engine: S3Engine) -> Iterator[BlobStore]:
-        with engine.bucket(prefix="équipe/modelbox") as settings:
+    def store(self, s3: S3Engine) -> Iterator[BlobStore]:
+        with s3.bucket(prefix="équipe/modelbox") as settings:
             store = S3BlobStore(settings)
             yield store
             store.close()

@@ -21,6 +21,7 @@ from modelbox.testing.server_process import running_server
 from modelbox_server.grpc import schema
 from modelbox_server.storage.databases.settings import DatabaseSettings
 from modelbox_server.testing.engines import mariadb_server, postgres_server
+from modelbox_server.testing.s3_engine import s3_engine
 
 __all__ = ["clean_modelbox_environment", "sdk_python"]
 
@@ -47,9 +48,15 @@ def postgres(_: Path) -> Iterator[Settings]:
 
 
 @contextmanager
-def mariadb(_: Path) -> Iterator[Settings]:
-    with mariadb_server().database() as database:
-        yield {"metadata_storage": "mysql", "metadata_storage_mysql": reached(database)}
+def mariadb_and_s3(_: Path) -> Iterator[Settings]:
+    with mariadb_server().database() as database, s3_engine() as engine, engine.bucket() as bucket:
+        names = ("bucket", "region", "endpoint_url", "path_style", "access_key", "secret_key")
+        yield {
+            "metadata_storage": "mysql",
+            "metadata_storage_mysql": reached(database),
+            "artifact_storage": "s3",
+            "artifact_storage_s3": {name: getattr(bucket, name) for name in names},
+        }
 
 
 def reached(database: DatabaseSettings) -> Settings:
@@ -60,7 +67,7 @@ CONFIGURATIONS: dict[str, Callable[[Path], AbstractContextManager[Settings]]] = 
     "ephemeral": lambda folder: nullcontext({}),
     "integrated": integrated,
     "postgres": postgres,
-    "mariadb": mariadb,
+    "mariadb and s3": mariadb_and_s3,
 }
 
 

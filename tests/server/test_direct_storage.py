@@ -29,22 +29,16 @@ from modelbox_server.storage.blobs.s3_settings import S3Settings
 from modelbox_server.storage.interfaces import DirectUpload
 from modelbox_server.testing.blob_suite import stored
 from modelbox_server.testing.live_server import live_server
-from modelbox_server.testing.s3_engine import S3Engine, s3_engine
+from modelbox_server.testing.s3_engine import S3Engine
 from modelbox_server.wiring import StorageSettings, build_services
 
 CONTENT = os.urandom(1 << 20) * 3 + b"end"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[S3Engine]:
-    with s3_engine() as started:
-        yield started
-
-
 @pytest.fixture
-def settings(engine: S3Engine) -> Iterator[S3Settings]:
-    with engine.bucket(prefix="box", presign=True) as settings:
+def settings(s3: S3Engine) -> Iterator[S3Settings]:
+    with s3.bucket(prefix="box", presign=True) as settings:
         yield settings
 
 
@@ -77,12 +71,12 @@ def offered(direct: S3Direct, digest: str = DIGEST, size_bytes: int = len(CONTEN
     return upload
 
 
-def incoming(engine: S3Engine, settings: S3Settings) -> list[str]:
-    found = engine.client.list_objects_v2(Bucket=settings.bucket, Prefix="box/incoming/")
+def incoming(s3: S3Engine, settings: S3Settings) -> list[str]:
+    found = s3.client.list_objects_v2(Bucket=settings.bucket, Prefix="box/incoming/")
     return [one["Key"] for one in found.get("Contents", [])]
 
 
-def test_a_client_transfers_by_itself_what_the_server_only_signs_for(settings: S3Settings, tmp_path: Path, engine: S3Engine) -> None:
+def test_a_client_transfers_by_itself_what_the_server_only_signs_for(settings: S3Settings, tmp_path: Path, s3: S3Engine) -> None:
     stores = StorageSettings(tmp_path, artifact_storage="s3", s3=settings, ticket_key="k" * 32)
     with live_server(lambda: build_services(stores)) as server:
         transport = HttpTransport(ServerAddress("http", "127.0.0.1", server.port), server.token)
@@ -93,8 +87,8 @@ def test_a_client_transfers_by_itself_what_the_server_only_signs_for(settings: S
         assert b"".join(transport.download(records[0].id)) == CONTENT
         assert b"".join(transport.download(records[0].id, start=5)) == CONTENT[5:]
         transport.close()
-    assert incoming(engine, settings) == []
-    assert [one["Key"] for one in engine.client.list_objects_v2(Bucket=settings.bucket)["Contents"]] == [f"box/{DIGEST[:2]}/{DIGEST}"]
+    assert incoming(s3, settings) == []
+    assert [one["Key"] for one in s3.client.list_objects_v2(Bucket=settings.bucket)["Contents"]] == [f"box/{DIGEST[:2]}/{DIGEST}"]
 
 
 def test_a_url_is_for_one_passing_name_one_length_and_one_digest(direct: S3Direct) -> None:
@@ -109,14 +103,14 @@ def test_a_url_is_for_one_passing_name_one_length_and_one_digest(direct: S3Direc
     assert (reading["response-content-disposition"], reading["response-content-type"]) == (["attachment"], ["application/octet-stream"])
 
 
-def test_what_was_put_gets_its_name_once(direct: S3Direct, store: S3BlobStore, engine: S3Engine, settings: S3Settings) -> None:
+def test_what_was_put_gets_its_name_once(direct: S3Direct, store: S3BlobStore, s3: S3Engine, settings: S3Settings) -> None:
     upload = offered(direct)
     assert put(upload, CONTENT) == 200
     assert list(store.keys()) == []
     assert direct.keep(upload.passing, DIGEST, len(CONTENT)).key == DIGEST
     assert direct.keep(upload.passing, DIGEST, len(CONTENT)).key == DIGEST  # the answer may have been lost
     assert b"".join(store.read(DIGEST)) == CONTENT
-    assert incoming(engine, settings) == []
+    assert incoming(s3, settings) == []
 
 
 def test_what_was_put_cannot_be_replaced(direct: S3Direct) -> None:
@@ -127,14 +121,14 @@ def test_what_was_put_cannot_be_replaced(direct: S3Direct) -> None:
 
 @pytest.mark.parametrize("content", [CONTENT[::-1], CONTENT[:-1], b""])
 def test_other_bytes_than_announced_are_removed(
-    direct: S3Direct, store: S3BlobStore, engine: S3Engine, settings: S3Settings, content: bytes
+    direct: S3Direct, store: S3BlobStore, s3: S3Engine, settings: S3Settings, content: bytes
 ) -> None:
     upload = offered(direct)
     if put(upload, content) == 200:
         with pytest.raises(ChecksumMismatch, match="not what was announced"):
             direct.keep(upload.passing, DIGEST, len(CONTENT))
     assert list(store.keys()) == []
-    assert incoming(engine, settings) == []
+    assert incoming(s3, settings) == []
 
 
 def test_what_never_came_has_to_be_sent_again(direct: S3Direct) -> None:

@@ -24,15 +24,9 @@ LARGE = os.urandom(1 << 20) * 12
 KEY = hashlib.sha256(LARGE).hexdigest()
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[S3Engine]:
-    with s3_engine() as started:
-        yield started
-
-
 @pytest.fixture
-def settings(engine: S3Engine) -> Iterator[S3Settings]:
-    with engine.bucket(prefix="box", part_bytes=PART_BYTES) as settings:
+def settings(s3: S3Engine) -> Iterator[S3Settings]:
+    with s3.bucket(prefix="box", part_bytes=PART_BYTES) as settings:
         yield settings
 
 
@@ -44,8 +38,8 @@ def store(settings: S3Settings) -> Iterator[S3BlobStore]:
 
 
 @pytest.fixture
-def client(engine: S3Engine) -> Any:
-    return engine.client
+def client(s3: S3Engine) -> Any:
+    return s3.client
 
 
 def objects(client: Any, settings: S3Settings) -> list[str]:
@@ -100,11 +94,70 @@ def test_what_a_killed_server_left_is_cleaned_up(store: S3BlobStore, settings: S
     assert sorted(objects(client, settings)) == ["another/incoming/0123", f"box/{kept.key[:2]}/{kept.key}"]
 
 
-def test_encryption_is_asked_for_with_every_object(engine: S3Engine) -> None:
-    if engine.name != "moto":
+def test_an_upload_whose_completion_was_answered_by_nobody_is_complete(
+    store: S3BlobStore, settings: S3Settings, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second request finds no upload, because the first had completed it."""
+    real = store.connection.client.complete_multipart_upload
+
+    def twice(**parameters: Any) -> Any:
+        real(**parameters)
+        return real(**parameters)
+
+    monkeypatch.setattr(store.connection.client, "complete_multipart_upload", twice)
+    assert stored(store, LARGE).key == KEY
+    assert objects(client, settings) == [f"box/{KEY[:2]}/{KEY}"]
+    assert b"".join(store.read(KEY)) == LARGE
+
+
+def test_an_upload_that_s3_forgot_has_to_be_sent_again(store: S3BlobStore, settings: S3Settings, client: Any) -> None:
+    with store.writer() as writer:
+        writer.write(LARGE)
+        for upload in client.list_multipart_uploads(Bucket=settings.bucket)["Uploads"]:
+            client.abort_multipart_upload(Bucket=settings.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        with pytest.raises(StorageUnavailable):
+            writer.commit()
+    assert objects(client, settings) == []
+
+
+def test_a_read_that_breaks_off_goes_on_from_there(store: S3BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored(store, LARGE)
+    real, broken = store.connection.client.get_object, []
+
+    def breaking(**parameters: Any) -> Any:
+        answer = real(**parameters)
+        if len(broken) < 3:
+            broken.append(parameters.get("Range"))
+            answer["Body"] = Short(answer["Body"], (2 << 20) + 5)
+        return answer
+
+    monkeypatch.setattr(store.connection.client, "get_object", breaking)
+    assert b"".join(store.read(KEY)) == LARGE
+    assert broken == [None, f"bytes={(2 << 20) + 5}-{len(LARGE) - 1}", f"bytes={(4 << 20) + 10}-{len(LARGE) - 1}"]
+    broken.clear()
+    assert b"".join(store.read(KEY, 7, 5 << 20)) == LARGE[7 : 5 << 20]
+
+
+class Short:
+    """A body that ends too early."""
+
+    def __init__(self, body: Any, left_bytes: int) -> None:
+        self._body, self._left_bytes = body, left_bytes
+
+    def read(self, count: int) -> bytes:
+        data: bytes = self._body.read(min(count, self._left_bytes))
+        self._left_bytes -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._body.close()
+
+
+def test_encryption_is_asked_for_with_every_object(s3: S3Engine) -> None:
+    if s3.name != "moto":
         pytest.skip("whether an engine other than moto has keys to encrypt with is not known")
-    with engine.bucket(sse="AES256", part_bytes=PART_BYTES) as settings:
-        store, client = S3BlobStore(settings), engine.client
+    with s3.bucket(sse="AES256", part_bytes=PART_BYTES) as settings:
+        store, client = S3BlobStore(settings), s3.client
         for content in (b"small", LARGE):
             key = stored(store, content).key
             assert client.head_object(Bucket=settings.bucket, Key=f"{key[:2]}/{key}")["ServerSideEncryption"] == "AES256"
@@ -142,8 +195,8 @@ def test_a_service_that_is_away_is_said_with_a_time_to_wait_and_used_again_when_
             attempt()
         assert caught.value.retry_after_s
         assert "hunter2" not in caught.value.detail
-    with s3_engine(port) as engine:
-        engine.client.create_bucket(Bucket="away-bucket")
+    with s3_engine(port) as returned:
+        returned.client.create_bucket(Bucket="away-bucket")
         while True:
             try:
                 key = stored(store, LARGE).key

@@ -10,10 +10,11 @@ import pytest
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.storage.databases.settings import DatabaseSettings
 from modelbox_server.testing.engines import DatabaseServer, mariadb_server, postgres_server
+from modelbox_server.testing.s3_engine import S3Engine, s3_engine
 from modelbox_server.testing.samples import JumpingClock
 from modelbox_server.wiring import Services, StorageSettings, build_services, ephemeral_services, local_services
 
-__all__ = ["ON_ALL_STORES", "Storage", "caller", "database_server", "services", "storage_services"]
+__all__ = ["ON_ALL_STORES", "Storage", "caller", "database_server", "s3", "services", "storage_services"]
 
 Storage: TypeAlias = Literal["memory", "sqlite", "postgres", "mariadb"]
 """Where services of a test keep things."""
@@ -68,3 +69,10 @@ def database_server(request: pytest.FixtureRequest) -> DatabaseServer:
 
 def _server(storage: str) -> DatabaseServer:
     return postgres_server() if storage == "postgres" else mariadb_server()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Engine]:
+    """Run a service that speaks the protocol of S3; tests take buckets of their own."""
+    with s3_engine() as started:
+        yield started

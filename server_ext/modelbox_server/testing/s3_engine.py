@@ -12,11 +12,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from modelbox_server.storage.blobs.s3_connection import S3Connection
 from modelbox_server.storage.blobs.s3_settings import S3Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from modelbox_server.storage.blobs.s3_connection import S3Connection
 
 __all__ = ["S3Engine", "s3_engine"]
 
@@ -64,6 +65,8 @@ def s3_engine(port: int = 0) -> Iterator[S3Engine]:
     port
         Of moto; the same port again stands for a service that comes back, empty.
     """
+    from modelbox_server.storage.blobs.s3_connection import S3Connection
+
     given = os.environ.get("MODELBOX_TEST_S3_URL")
     if given:
         parts = urlsplit(given)

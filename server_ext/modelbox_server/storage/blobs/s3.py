@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from modelbox.errors import BlobMissing, ModelBoxError, StorageUnavailable, shortened
@@ -45,6 +45,7 @@ _STALE_S = 24 * 3600.0
 _CLEAN_EVERY_S = 3600.0
 _RESUMPTIONS = 3
 _CHUNK_BYTES = 1 << 20
+_NOTHING_THERE = 416
 
 
 class S3BlobStore:
@@ -234,6 +235,7 @@ class _Chunks:
                 raise StorageUnavailable(
                     f"S3 ended the content {self._key} {self._left_bytes} bytes early, several times: try again.", retry_after_s=5.0
                 ) from broke
+            self._stop = self._start + self._left_bytes
             self.close()
             self._open()
         self.close()
@@ -247,17 +249,20 @@ class _Chunks:
 
     def _open(self) -> None:
         which: dict[str, Any] = {"Bucket": self._connection.settings.bucket, "Key": self._place}
+        if self._stop is not None and self._stop <= self._start:
+            with self._connection.translated(self._key):
+                self._connection.client.head_object(**which)
+            return
+        if self._start or self._stop is not None:
+            which["Range"] = f"bytes={self._start}-{'' if self._stop is None else self._stop - 1}"
         with self._connection.translated(self._key):
-            client = self._connection.client
-            if self._start or self._stop is not None:
-                size_bytes = int(client.head_object(**which)["ContentLength"])
-                stop = size_bytes if self._stop is None else min(self._stop, size_bytes)
-                self._left_bytes = max(stop - self._start, 0)
-                if not self._left_bytes:
-                    return
-                which["Range"] = f"bytes={self._start}-{stop - 1}"
-            answer = client.get_object(**which)
-            self._body, self._left_bytes = answer["Body"], int(answer["ContentLength"])
+            try:
+                answer = self._connection.client.get_object(**which)
+            except ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != _NOTHING_THERE:
+                    raise
+                return
+        self._body, self._left_bytes = answer["Body"], int(answer["ContentLength"])
 
 
 def _date_of(page: dict[str, Any]) -> datetime:

@@ -44,7 +44,8 @@ _REFUSED = {
     "NoSuchBucket": "has no such bucket: make it, or name another",
     "RequestTimeTooSkewed": "says that the clock of this machine is wrong",
 }
-_AWAY = (boto_errors.HTTPClientError, boto_errors.EndpointConnectionError, OSError)
+_AWAY = (boto_errors.HTTPClientError, boto_errors.ConnectionError, OSError)
+_NOBODY_THERE = (boto_errors.EndpointConnectionError, boto_errors.ConnectTimeoutError)
 
 
 @cache
@@ -157,7 +158,8 @@ class S3Connection:
                 "cannot be used without credentials: set access_key and secret_key, or AWS_ACCESS_KEY_ID and its like"
             ) from error
         except _AWAY as error:
-            self._away_until_s = time.monotonic() + _AWAY_FOR_S
+            if isinstance(error, _NOBODY_THERE):
+                self._away_until_s = time.monotonic() + _AWAY_FOR_S
             raise self._away("does not answer") from error
         except boto_errors.BotoCoreError as error:
             raise StorageError(f"The S3 bucket {self.settings.bucket!r} cannot be used: {error}.") from error

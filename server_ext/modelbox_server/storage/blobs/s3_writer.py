@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from modelbox.errors import ModelBoxError
+from modelbox.errors import BlobMissing, ModelBoxError, StorageUnavailable
 from modelbox_server.storage.blobs.digests import Digests
 
 if TYPE_CHECKING:
@@ -134,18 +134,32 @@ class S3BlobWriter:
     def _complete(self, info: BlobInfo) -> BlobInfo:
         settings, place = self._connection.settings, self._place(info.key)
         parts = [part.result() for part in self._parts]
+        client = self._connection.client
+        try:
+            with self._connection.translated(info.key):
+                client.complete_multipart_upload(
+                    Bucket=settings.bucket, Key=self._object, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
+                )
+        except BlobMissing as error:
+            # S3 may have done it and its answer may be lost; the second request then finds no upload any more.
+            if not self._is_complete(info.size_bytes):
+                raise StorageUnavailable("S3 forgot an upload before it was complete: send it again.", retry_after_s=1.0) from error
+        self._upload_id = None
         with self._connection.translated():
-            client = self._connection.client
-            client.complete_multipart_upload(
-                Bucket=settings.bucket, Key=self._object, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
-            )
-            self._upload_id = None
             if self._object != place:
                 try:
                     copy_object(self._connection, self._object, place, info.size_bytes)
                 finally:
                     client.delete_object(Bucket=settings.bucket, Key=self._object)
         return info
+
+    def _is_complete(self, size_bytes: int) -> bool:
+        try:
+            with self._connection.translated(self._object):
+                found = self._connection.client.head_object(Bucket=self._connection.settings.bucket, Key=self._object)
+        except BlobMissing:
+            return False
+        return int(found["ContentLength"]) == size_bytes
 
     def _drop(self) -> None:
         """Forget what S3 has of it. What cannot be dropped now is cleaned up a day later."""
