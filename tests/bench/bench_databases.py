@@ -80,13 +80,12 @@ def _measure(server: DatabaseServer, settings: DatabaseSettings, metrics: str) -
             assert len(cursor.fetchall()) == _RUNS
             cursor.close()
 
-    with store.read() as tx:
-        count_s = best_s(lambda: tx.documents(ids), runs=3)
-    print_row(f"{name}: documents of {_RUNS} experiments", best_ms=count_s * 1e3)
     table_s, bare_s = best_s(table, runs=3), best_s(bare, runs=3)
-    print_row(
-        f"{name}: table of {_RUNS} x {_PARAMS + _METRICS}, all pages", best_ms=table_s * 1e3, limit_ms=bare_s * 1e3, ratio=table_s / bare_s
-    )
+    cpu_s = time.process_time()
+    table()
+    cpu_s = time.process_time() - cpu_s
+    title = f"{name}: table of {_RUNS} x {_PARAMS + _METRICS}, all pages"
+    print_row(title, best_ms=table_s * 1e3, cpu_ms=cpu_s * 1e3, limit_ms=bare_s * 1e3, ratio=table_s / bare_s)
     first_s = best_s(lambda: services.frames.experiments(_CALLER, query))
     print_row(f"{name}: first page of 1,000 x {_PARAMS + _METRICS}", best_ms=first_s * 1e3)
     filtered = ExperimentsQuery(limit=1000, q="params.p1 > 0.5 and metrics.m3.max > 100")
@@ -147,7 +146,7 @@ def _single_calls(services: Services, ids: list[str], name: str, server: Databas
         lambda: services.experiments.create(_CALLER, ExperimentCreate(name="n", id=random_id(), metadata={"params.x": 1})),
     )
     row("set one key", lambda: services.metadata.update(_CALLER, ids[0], MetadataDocument(metadata={"k": next(numbers)})))
-    row("log an event", lambda: services.events.log(_CALLER, ids[0], EventCreate(name=f"e{next(numbers)}")))
+    row("log an event", lambda: services.events.log(_CALLER, ids[0], EventCreate(name=f"e{next(numbers)}", source="bench")))
     row("get an experiment", lambda: services.experiments.get(_CALLER, ids[0]))
     driver.close()
     engine.dispose()

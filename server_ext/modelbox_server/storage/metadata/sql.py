@@ -220,9 +220,14 @@ class SqlTransaction:
             Something went wrong in the transaction that was not a mere conflict.
         """
         self.require_whole()
+        self._describe()
+
+    def _describe(self) -> None:
+        """Make the documents of the objects whose metadata has changed anew."""
         if self._described:
             for statement in made_anew(self._described, self._dialect.is_in, self._dialect.documents):
                 self._execute(statement)
+            self._described.clear()
 
     def require_whole(self) -> None:
         """Raise what went wrong in the transaction, unless it was a mere conflict.
@@ -355,6 +360,8 @@ class SqlTransaction:
         """See to it that change events become visible in the order of their numbers."""
         statement = None if self._in_order else self._dialect.before_events()
         if statement is not None:
+            # Others wait from here on: what can be done before is done before.
+            self._describe()
             self._execute(statement)
         self._in_order = True
 
