@@ -268,6 +268,29 @@ class MetricsStoreSuite:
             expected = [float(step) for step in range(max(0, first), min(29_999, last) + 1)]
             assert [value for one in found for _, _, value in points_of(one)] == expected
 
+    def test_steps_with_gaps_are_cut_exactly(self, store: MetricsStore) -> None:
+        """As long as every point comes later than all before, and after one that did not."""
+        steps = [*range(-30, 0, 7), *range(4000), 4001, 4003, 5000, *range(10_000, 90_000, 100)]
+        written: list[Point] = [(step, 0, float(step)) for step in steps]
+        for begin in range(0, len(written), 900):
+            store.append([block(written[begin : begin + 900])])
+        for late in (None, (4002, 0, 4002.0), (90_000, 0, 1.0)):
+            if late is not None:
+                store.append([block([late])])
+                written.append(late)
+            for first, last in (
+                (-30, -30),
+                (-29, -24),
+                (0, 3),
+                (3999, 4003),
+                (4002, 4002),
+                (5001, 9999),
+                (10_050, 10_200),
+                (89_900, 10**9),
+            ):
+                found = [point for one in store.read([RUN], [LOSS], steps=(first, last)) for point in points_of(one)]
+                assert found == [point for point in in_order(written) if first <= point[0] <= last]
+
     def test_steps_and_skip_go_together(self, store: MetricsStore) -> None:
         """First what arrived is left out, then what lies elsewhere."""
         store.append([block([(5, 0, 5.0), (6, 0, 6.0)])])

@@ -122,6 +122,10 @@ class Points:
             values = cast("list[str]", [self.values[place] for place in places])
         return Points(self.kind, self.steps[places], self.clocks_us[places], values)
 
+    def is_rising(self) -> bool:
+        """Tell whether every step is greater than the one before."""
+        return len(self) == 1 or bool((self.steps[1:] > self.steps[:-1]).all())
+
     def within(self, steps: tuple[int, int] | None) -> Points:
         """Return the points from the first to the last of these two steps, as they were; all of them for ``None``."""
         if steps is None or not len(self):

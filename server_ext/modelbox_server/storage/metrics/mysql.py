@@ -124,14 +124,14 @@ class MysqlMetricsStore(ServerMetricsStore):
             for row in cursor.fetchall()
         )
 
-    def _add_series(self, cursor: Cursor, new: Mapping[SeriesKey, Totals]) -> dict[SeriesKey, int]:
+    def _add_series(self, cursor: Cursor, new: Sequence[StoredSeries]) -> dict[SeriesKey, int]:
         columns = _SERIES[1:]
         cursor.executemany(
             f"INSERT INTO metric_series ({', '.join(columns)}) VALUES ({_marks(columns)})",
-            [(object_id, key, KINDS.index(kind), *_row(totals)) for (object_id, key, kind), totals in new.items()],
+            [(one.key[0], one.key[1], KINDS.index(one.key[2]), *_row(one.totals)) for one in new],
         )
         # Which numbers it gave is not to be relied on when other servers insert, too.
-        ids, keys = {object_id for object_id, _, _ in new}, {key for _, key, _ in new}
+        ids, keys = {one.key[0] for one in new}, {one.key[1] for one in new}
         cursor.execute(
             "SELECT id, object_id, `key`, kind FROM metric_series WHERE object_id IN %s AND `key` IN %s", (tuple(ids), tuple(keys))
         )

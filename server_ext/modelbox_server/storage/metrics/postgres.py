@@ -50,10 +50,10 @@ __all__ = ["PostgresMetricsStore"]
 
 _MIGRATING = 0x6D626D31  # of the lock that only one of the servers which start at once can have
 _BEGIN_READING = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",)
-_TOTALS = "points, first_step, last_step, last_clock_us, last, last_text, numbers, low, high, mean"
+_TOTALS = "points, first_step, last_step, last_clock_us, last, last_text, numbers, low, high, mean, is_rising"
 _ARRAYS = (
     "%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::float8[], %s::bytea[], "
-    "%s::bigint[], %s::float8[], %s::float8[], %s::float8[]"
+    "%s::bigint[], %s::float8[], %s::float8[], %s::float8[], %s"
 )
 
 
@@ -130,17 +130,20 @@ class PostgresMetricsStore(ServerMetricsStore):
             f"SELECT id, object_id, key, kind, {_TOTALS} FROM metric_series WHERE object_id = ANY(%s){of_keys}",
             (list(object_ids),) if keys is None else (list(object_ids), list(keys)),
         )
-        return (StoredSeries(row[0], (row[1], row[2], KINDS[row[3]]), _totals(KINDS[row[3]], row[4:])) for row in cursor.fetchall())
+        return (
+            StoredSeries(row[0], (row[1], row[2], KINDS[row[3]]), _totals(KINDS[row[3]], row[4:-1]), is_rising=row[-1])
+            for row in cursor.fetchall()
+        )
 
-    def _add_series(self, cursor: Cursor, new: Mapping[SeriesKey, Totals]) -> dict[SeriesKey, int]:
+    def _add_series(self, cursor: Cursor, new: Sequence[StoredSeries]) -> dict[SeriesKey, int]:
         cursor.execute(
             f"INSERT INTO metric_series (object_id, key, kind, {_TOTALS}) "
             f"SELECT * FROM unnest(%s, %s, %s::smallint[], {_ARRAYS}) RETURNING id, object_id, key, kind",
             (
-                [object_id for object_id, _, _ in new],
-                [key for _, key, _ in new],
-                _integers(KINDS.index(kind) for _, _, kind in new),
-                *_columns(list(new.values())),
+                [one.key[0] for one in new],
+                [one.key[1] for one in new],
+                _integers(KINDS.index(one.key[2]) for one in new),
+                *_columns(new),
             ),
         )
         return {(object_id, key, KINDS[kind]): id_ for id_, object_id, key, kind in cursor.fetchall()}
@@ -151,7 +154,7 @@ class PostgresMetricsStore(ServerMetricsStore):
             f"UPDATE metric_series AS s SET {', '.join(f'{name} = new.{name}' for name in names)}, "
             "began_at = least(began_at, now()), grew_at = greatest(grew_at, now()) "
             f"FROM unnest(%s::bigint[], {_ARRAYS}) AS new (id, {_TOTALS}) WHERE s.id = new.id",
-            (_integers(one.id for one in grown), *_columns([one.totals for one in grown])),
+            (_integers(one.id for one in grown), *_columns(grown)),
         )
 
     def _change_objects(self, cursor: Cursor, rows: Sequence[tuple[str, int, Overview | None]]) -> None:
@@ -216,23 +219,29 @@ class PostgresMetricsStore(ServerMetricsStore):
         return found
 
     def _copied(self, cursor: Cursor, table: str, wanted: Sequence[WantedSeries], steps: tuple[int, int] | None) -> BytesIO:
-        """Return the rows of series in order of arrival."""
+        """Return the rows of series in order of arrival: all of them, or where only some are wanted the places where these may be."""
         # COPY takes no values: all that stands in the statement are integers, and times that came from the database.
-        ids = ", ".join(str(int(one.series.id)) for one in wanted)
-        which = f"series_id IN ({ids})"
-        if wanted[0].seen:
-            which += f" AND number >= {int(wanted[0].seen)}"
-        if steps is not None:
-            which += f" AND step BETWEEN {int(steps[0])} AND {int(steps[1])}"
+        ids = _integers(one.series.id for one in wanted)
+        which = "true"
         if self._has_chunks:
             # So that no chunk is looked into that cannot have any of these points.
-            cursor.execute(f"SELECT min(began_at)::text, max(grew_at)::text FROM metric_series WHERE id IN ({ids})")
+            cursor.execute("SELECT min(began_at)::text, max(grew_at)::text FROM metric_series WHERE id = ANY(%s::bigint[])", (ids,))
             began_at, grew_at = cursor.fetchone() or (None, None)
-            which += f" AND arrived_at BETWEEN '{began_at}' AND '{grew_at}'"
+            which = f"arrived_at BETWEEN '{began_at}' AND '{grew_at}'"
+        if steps is None and not wanted[0].seen:
+            rows = f"{table} WHERE series_id = ANY('{ids}') AND {which}"
+        else:
+            if steps is not None:
+                which += f" AND step BETWEEN {steps[0]:d} AND {steps[1]:d}"
+            lows, highs = zip(*(one.places(steps) for one in wanted), strict=True)
+            # OFFSET keeps the planner from joining in any other way than by looking up each series.
+            rows = (
+                f"unnest('{ids}'::bigint[], '{_integers(lows)}'::bigint[], '{_integers(highs)}'::bigint[]) AS wanted (id, low, high), "
+                f"LATERAL (SELECT * FROM {table} WHERE series_id = id AND number BETWEEN low AND high AND {which} OFFSET 0) AS found"
+            )
         copied = BytesIO()
         cast("Any", cursor).copy_expert(
-            f"COPY (SELECT series_id, step, clock_us, value FROM {table} WHERE {which} ORDER BY series_id, number) "
-            "TO STDOUT (FORMAT binary)",
+            f"COPY (SELECT series_id, step, clock_us, value FROM {rows} ORDER BY series_id, number) TO STDOUT (FORMAT binary)",
             copied,
         )
         return copied
@@ -254,14 +263,11 @@ def _copy_in(cursor: Cursor, table: str, rows: Iterator[bytes]) -> None:
 
 
 def _readable_at_once(wanted: Sequence[WantedSeries]) -> Iterator[list[WantedSeries]]:
-    """Yield series that one statement reads: of one table, and all of their points, or a single one."""
-    whole: dict[bool, list[WantedSeries]] = {}
+    """Yield series that one statement reads: of one table, and all of their points or some of each."""
+    alike: dict[tuple[bool, bool], list[WantedSeries]] = {}
     for one in wanted:
-        if one.seen:
-            yield [one]
-        else:
-            whole.setdefault(one.series.key[2] is ValueKind.FLOAT, []).append(one)
-    yield from whole.values()
+        alike.setdefault((one.series.key[2] is ValueKind.FLOAT, one.seen > 0), []).append(one)
+    yield from alike.values()
 
 
 def _number_series(copied: BytesIO) -> Iterator[tuple[int, Points]]:
@@ -308,8 +314,9 @@ def _totals(kind: ValueKind, row: tuple[Any, ...]) -> Totals:
     return Totals(count, first_step, last_step, last_clock_us, newest, numbers, low, high, mean)
 
 
-def _columns(totals: Sequence[Totals]) -> tuple[object, ...]:
-    """Return totals as arrays for :data:`_ARRAYS`."""
+def _columns(series: Sequence[StoredSeries]) -> tuple[object, ...]:
+    """Return what is known of series as arrays for :data:`_ARRAYS`."""
+    totals = [one.totals for one in series]
     texts = [psycopg2.Binary(one.last.encode()) if isinstance(one.last, str) else None for one in totals]
     return (
         _integers(one.count for one in totals),
@@ -322,6 +329,7 @@ def _columns(totals: Sequence[Totals]) -> tuple[object, ...]:
         _floats(one.low for one in totals),
         _floats(one.high for one in totals),
         _floats(one.mean for one in totals),
+        [one.is_rising for one in series],
     )
 
 

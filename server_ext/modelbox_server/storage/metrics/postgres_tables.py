@@ -43,6 +43,7 @@ _INITIAL = (
         low double precision,
         high double precision,
         mean double precision,
+        is_rising boolean NOT NULL,
         began_at timestamptz NOT NULL DEFAULT now(),
         grew_at timestamptz NOT NULL DEFAULT now(),
         UNIQUE (object_id, key, kind)

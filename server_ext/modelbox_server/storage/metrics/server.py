@@ -42,11 +42,27 @@ _SERIES_AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class StoredSeries:
-    """A series as it is stored: its id in the database, what it is, what is known of it."""
+    """A series as it is stored.
+
+    Parameters
+    ----------
+    id
+        In the database; 0 for one that is to be added.
+    key, totals
+        What it is, and what is known of it.
+    is_rising
+        Whether every point that arrived had a greater step than all before; false where nobody asks.
+    """
 
     id: int
     key: SeriesKey
     totals: Totals
+    is_rising: bool = False
+
+    def plus(self, points: Points, totals: Totals) -> StoredSeries:
+        """Return the series with `points`, whose totals are known, at its end."""
+        is_rising = self.is_rising and points.is_rising() and int(points.steps[0]) > self.totals.last_step
+        return StoredSeries(self.id, self.key, self.totals.plus(totals), is_rising)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,15 @@ class WantedSeries:
 
     series: StoredSeries
     seen: int
+
+    def places(self, steps: tuple[int, int] | None) -> tuple[int, int]:
+        """Return between which places in order of arrival, both included, all points lie that are wanted, at these steps if any."""
+        last = self.series.totals.count - 1
+        if steps is None or not self.series.is_rising:
+            return self.seen, last
+        # Steps are integers and differ: from one place to the next they grow by one at least.
+        of = self.series.totals
+        return max(self.seen, last - (of.last_step - steps[0])), min(last, steps[1] - of.first_step)
 
 
 class ServerMetricsStore(ABC):
@@ -170,8 +195,8 @@ class ServerMetricsStore(ABC):
         known = self._known(cursor, widths, added)
         axes = Axes()
         totals = {key: Totals.of(points, axes.bounds(points) if len(points) > 1 else None) for key, points in added.items()}
-        new = {key: of_new for key, of_new in totals.items() if key not in known}
-        grown = [StoredSeries(known[key].id, key, known[key].totals.plus(totals[key])) for key in totals if key in known]
+        new = [StoredSeries(0, key, totals[key], points.is_rising()) for key, points in added.items() if key not in known]
+        grown = [known[key].plus(points, totals[key]) for key, points in added.items() if key in known]
         new_ids = self._add_series(cursor, new) if new else {}
         self._add_points(
             cursor,
@@ -184,9 +209,9 @@ class ServerMetricsStore(ABC):
         if grown:
             self._change_series(cursor, grown)
         known |= {one.key: one for one in grown}
-        known |= {key: StoredSeries(new_ids[key], key, of_new) for key, of_new in new.items()}
-        for object_id, _, _ in new:
-            widths[object_id] += 1
+        known |= {one.key: one for one in new}
+        for one in new:
+            widths[one.key[0]] += 1
         self._change_objects(cursor, list(_overviews_of(widths, known.values())))
         return AppendOutcome(count)
 
@@ -243,7 +268,7 @@ class ServerMetricsStore(ABC):
         """Return the series of these objects, with `keys` only those, in no order."""
 
     @abstractmethod
-    def _add_series(self, cursor: Cursor, new: Mapping[SeriesKey, Totals]) -> dict[SeriesKey, int]:
+    def _add_series(self, cursor: Cursor, new: Sequence[StoredSeries]) -> dict[SeriesKey, int]:
         """Add series and return the id of each."""
 
     @abstractmethod
