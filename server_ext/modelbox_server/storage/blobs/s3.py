@@ -177,7 +177,8 @@ class S3BlobStore:
         paginator = self.connection.client.get_paginator(operation)
         pages = iter(paginator.paginate(Bucket=self.connection.settings.bucket, Prefix=self._prefix + below))
         while True:
-            with self.connection.translated():
+            page = None
+            with suppress(BlobMissing), self.connection.translated(below):  # some services call an empty list a missing one
                 page = next(pages, None)
             if page is None:
                 return
