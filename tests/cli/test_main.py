@@ -55,7 +55,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["sttus"], "There is no command 'sttus'. Did you mean 'status'?"),
         (["experiments"], "There is no command 'experiments'. Did you mean 'modelbox client experiments'?"),
         (["server", "xyz"], "There is no command 'xyz'. There is: init-config, "),
-        (["status", "--adress", "x"], "No such option '--adress'."),
+        (["status", "--adress", "x"], "There is no option '--adress'. Did you mean '--address'?"),
     ],
 )
 def test_an_unknown_word_is_a_usage_error_with_a_suggestion(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

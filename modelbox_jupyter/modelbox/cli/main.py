@@ -16,7 +16,7 @@ from modelbox.cli.completion import COMPLETION_VARIABLE, complete
 from modelbox.cli.exits import EXIT_CODES, INTERRUPTED, READER_LEFT
 from modelbox.cli.groups import CommandGroup
 from modelbox.cli.literals import literal
-from modelbox.errors import ModelBoxError
+from modelbox.errors import ModelBoxError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(error: click.ClickException) -> int:
-    _say(error.format_message())
+    if isinstance(error, click.NoSuchOption):
+        # Each version of click says it in other words.
+        _say(f"There is no option {error.option_name!r}. {nearest(error.option_name, error.possibilities or ())}".rstrip())
+    else:
+        _say(error.format_message())
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         sys.stderr.write(f"{context.get_usage()}\nTry '{context.command_path} --help'.\n")

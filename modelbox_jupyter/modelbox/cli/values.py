@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
     from modelbox.client.connection import ModelBox
 
+    _TextType = click.ParamType[str]
+    _NumberType = click.ParamType[int]
+else:
+    _TextType = _NumberType = click.ParamType  # which takes no parameters before click 8.4
+
 __all__ = ["ArtifactName", "ExperimentName", "FileType", "MetricKey", "ModelName", "Namespace", "SettingName", "WholeNumber"]
 
 _PATIENCE_VARIABLE = "MODELBOX_COMPLETION_S"
@@ -33,7 +38,7 @@ _HELP_COLUMNS = 50
 _WORD = re.compile(r"\w[\w./+-]{0,99}")
 
 
-class WholeNumber(click.ParamType[int]):
+class WholeNumber(_NumberType):
     """A whole number.
 
     Parameters
@@ -64,7 +69,7 @@ class WholeNumber(click.ParamType[int]):
         return number
 
 
-class _Text(click.ParamType[str]):
+class _Text(_TextType):
     """A text that the shell completes by asking the store; whether there is such a thing says who uses it."""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
