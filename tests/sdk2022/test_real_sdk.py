@@ -43,19 +43,27 @@ def integrated(folder: Path) -> AbstractContextManager[Settings]:
 
 @contextmanager
 def postgres(_: Path) -> Iterator[Settings]:
-    with postgres_server().database() as database:
-        yield {"metadata_storage": "postgres", "metadata_storage_postgres": reached(database)}
+    with postgres_server().database() as metadata, postgres_server().database() as metrics:
+        yield {
+            "metadata_storage": "postgres",
+            "metadata_storage_postgres": reached(metadata),
+            "metrics_storage": "timescaledb",
+            "metrics_storage_timescaledb": reached(metrics),
+        }
 
 
 @contextmanager
 def mariadb_and_s3(_: Path) -> Iterator[Settings]:
-    with mariadb_server().database() as database, s3_engine() as engine, engine.bucket() as bucket:
-        names = ("bucket", "region", "endpoint_url", "path_style", "access_key", "secret_key")
+    with mariadb_server().database() as metadata, mariadb_server().database() as metrics, s3_engine() as s3, s3.bucket() as bucket:
         yield {
             "metadata_storage": "mysql",
-            "metadata_storage_mysql": reached(database),
+            "metadata_storage_mysql": reached(metadata),
+            "metrics_storage": "mysql",
+            "metrics_storage_mysql": reached(metrics),
             "artifact_storage": "s3",
-            "artifact_storage_s3": {name: getattr(bucket, name) for name in names},
+            "artifact_storage_s3": {
+                name: getattr(bucket, name) for name in ("region", "bucket", "endpoint_url", "path_style", "access_key", "secret_key")
+            },
         }
 
 
@@ -66,7 +74,7 @@ def reached(database: DatabaseSettings) -> Settings:
 CONFIGURATIONS: dict[str, Callable[[Path], AbstractContextManager[Settings]]] = {
     "ephemeral": lambda folder: nullcontext({}),
     "integrated": integrated,
-    "postgres": postgres,
+    "postgres and files": postgres,
     "mariadb and s3": mariadb_and_s3,
 }
 
