@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -57,6 +57,8 @@ __all__ = [
     "tracked_file",
     "version_message",
 ]
+
+N = TypeVar("N", ActionStatus, ActionOutcome)
 
 Message: TypeAlias = Any
 """A protobuf message: its classes are made at run time, so a type checker knows nothing of its fields."""
@@ -291,33 +293,21 @@ def runnable_message(waiting: RunnableAction) -> Message:
 
 
 def action_status(number: int) -> ActionStatus:
-    """Return a status by its number.
-
-    Raises
-    ------
-    InvalidRequest
-        There is none of this number.
-    """
-    found = next((status for status in ActionStatus if status.number == number), None)
-    if found is None:
-        known = ", ".join(f"{status.number} ({status})" for status in ActionStatus)
-        raise InvalidRequest(f"There is no status {number}: send {known}.", field="status")
-    return found
+    """Return a status by its number, or refuse one that there is not."""
+    return _numbered(ActionStatus, number, "status")
 
 
 def action_outcome(number: int) -> ActionOutcome:
-    """Return an outcome by its number.
+    """Return an outcome by its number, or refuse one that there is not."""
+    return _numbered(ActionOutcome, number, "outcome")
 
-    Raises
-    ------
-    InvalidRequest
-        There is none of this number.
-    """
-    found = next((outcome for outcome in ActionOutcome if outcome.number == number), None)
-    if found is None:
-        known = ", ".join(f"{outcome.number} ({outcome})" for outcome in ActionOutcome)
-        raise InvalidRequest(f"There is no outcome {number}: send {known}.", field="outcome")
-    return found
+
+def _numbered(kind: type[N], number: int, field: str) -> N:
+    for member in kind:
+        if member.number == number:
+            return member
+    known = ", ".join(f"{member.number} ({member})" for member in kind)
+    raise InvalidRequest(f"There is no {field} {number}: send {known}.", field=field)
 
 
 # --- files -------------------------------------------------------------------------------------------------------------------------------
