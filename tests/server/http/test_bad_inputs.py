@@ -52,7 +52,7 @@ def test_a_verb_that_a_path_does_not_have(client: ApiClient, method: str, path: 
     assert answer.headers["allow"] == allow
 
 
-@pytest.mark.parametrize("path", ["/api/v1/nope", "/api/v1/experiments/", "/api/v1//experiments", "/api/v2/info", "/livez/", "/"])
+@pytest.mark.parametrize("path", ["/api/v1/nope", "/api/v1/experiments/", "/api/v1//experiments", "/api/v2/info", "/livez/", "/page"])
 def test_a_path_that_is_not_there(client: ApiClient, path: str) -> None:
     refused(client.request("GET", path), 404, "openapi.json")
 
