@@ -51,5 +51,6 @@ def _fill(box: modelbox.ModelBox, folder: Path) -> None:
             run.log_event("checkpoint written", source="trainer")
     for number in range(25):
         box.start(f"run-{number}", namespace="team/vision", params={"lr": 1.0}).finish()
+    box.people.new_token("nightly", role="reader")
     model = box.new_model("digits", task="classification", namespace="team/vision")
     model.new_model_version("1", unique_tags=["prod"])

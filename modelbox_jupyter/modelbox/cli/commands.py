@@ -107,6 +107,24 @@ COMMANDS = (
     ),
     Entry("client events", "List what trainers and other systems said happened, oldest first.", "modelbox.cli.client.contents:events"),
     Entry("client watch", "Print changes as they happen, a line each, until Ctrl-C.", "modelbox.cli.client.contents:watch"),
+    Entry("client whoami", "Say who you are to the store, and which roles you have.", "modelbox.cli.client.people:whoami"),
+    Entry("client tokens", "Make, list and revoke tokens for scripts and services."),
+    Entry(
+        "client tokens create",
+        "Make a token for a script or a service, and print it: this once.",
+        "modelbox.cli.client.people:create_token",
+    ),
+    Entry("client tokens list", "List your tokens, newest first, those that ended included.", "modelbox.cli.client.people:list_tokens"),
+    Entry(
+        "client tokens revoke",
+        "Let a token open nothing any more: the one with this id, or all of yours with this name that still do.",
+        "modelbox.cli.client.people:revoke_token",
+    ),
+    Entry(
+        "client audit",
+        "List who did what, when, from where and through which door, in order.",
+        "modelbox.cli.client.people:audit",
+    ),
     Entry("client cluster-members", "List the servers that share one store.", "modelbox.cli.client.contents:cluster_members"),
     Entry("client query", "List the experiments for which a query holds.", "modelbox.cli.client.query:query"),
     Entry("client sql", "Print what an SQL statement selects from the views; it can only read.", "modelbox.cli.client.query:sql"),
@@ -131,6 +149,17 @@ COMMANDS = (
     Entry("server migrate apply", "Apply the steps that the schemas lack, in order.", "modelbox.cli.server.migrate:apply"),
     Entry("server migrate status", "Say which steps were applied when, and which are pending.", "modelbox.cli.server.migrate:status"),
     Entry("server gc", "Remove bytes and points that nothing refers to, and what broken uploads left.", "modelbox.cli.server.gc:gc"),
+    Entry(
+        "server grant",
+        "Give user:NAME, group:NAME or everyone a role on a namespace and all below it.",
+        "modelbox.cli.client.people:grant",
+    ),
+    Entry("server revoke", "Take a role on a namespace away.", "modelbox.cli.client.people:revoke"),
+    Entry(
+        "server who",
+        "List who was granted which role, on a namespace and below it or on all.",
+        "modelbox.cli.client.people:who",
+    ),
     Entry("server token", "Print the token of a server that runs here, for clients on other machines.", "modelbox.cli.server.token:token"),
 )
 """The list; a group stands before its commands."""

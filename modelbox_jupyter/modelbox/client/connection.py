@@ -19,6 +19,7 @@ from modelbox.client.experiment_queries import experiments_query, joined_frames
 from modelbox.client.metadata import wire_metadata
 from modelbox.client.model import Model
 from modelbox.client.opening import Mode, open_session
+from modelbox.client.people import People
 from modelbox.client.ranks import is_first_rank, shared_experiment_id
 from modelbox.client.session import Session
 from modelbox.client.spool import Durability
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from modelbox.client.transport import Transport
     from modelbox.entities.records import ChangeEvent, Json
     from modelbox.entities.series import SeriesBlock
-    from modelbox.wire.messages import ServerInfo, SqlResult
+    from modelbox.wire.messages import Member, ServerInfo, SqlResult
 
 __all__ = ["ModelBox"]
 
@@ -130,6 +131,15 @@ class ModelBox:
     def session(self) -> Session:
         """What the objects of this connection share."""
         return self._session
+
+    @property
+    def people(self) -> People:
+        """Roles on namespaces, and tokens."""
+        return People(self._session)
+
+    def members(self) -> list[Member]:
+        """Return the servers that share this store; none for a store in this process."""
+        return self._session.call(routes.LIST_MEMBERS).items
 
     def info(self) -> ServerInfo:
         """Ask the store for its version, what it stores in, and as whom it sees you."""

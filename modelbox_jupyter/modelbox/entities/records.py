@@ -336,7 +336,8 @@ class ChangeEvent(Record, frozen=True, kw_only=True):
     """What ModelBox itself records when something is created, updated, destroyed, uploaded or downloaded.
 
     `seq` grows by at least one per event of a store and is never reused; the store assigns it. `actor` is who did it, `face` through which
-    door (``jupyter``, ``http``, ``grpc``, ``embedded``), `address` from where. The audit log is the list of change events.
+    door (``jupyter``, ``http``, ``grpc``, ``embedded``), `address` from where; `payload` has the name of their token, if they came with
+    one. The audit log is the list of change events.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("seq",)

@@ -37,7 +37,8 @@ def note(
         Id, namespace and parent of what changed. Events and artifacts are no objects of their own: they pass a reference made for the
         occasion, and their `object_type`.
     payload
-        What changed; a value of more than 4 KiB is replaced by its size, so that the log stays a log.
+        What changed, to which the name of the caller's token is added; a value of more than 4 KiB is replaced by its size, so that the log
+        stays a log.
     """
     # Who downloads may not write, but leaves an event.
     trusted(tx).insert(
@@ -51,7 +52,7 @@ def note(
             face=caller.face,
             address=caller.address,
             at=at,
-            payload={key: _brief(value) for key, value in (payload or {}).items()},
+            payload={key: _brief(value) for key, value in (payload or {}).items()} | ({"token": caller.token} if caller.token else {}),
         )
     )
 

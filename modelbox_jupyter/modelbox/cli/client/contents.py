@@ -152,5 +152,6 @@ def _change(event: ChangeEvent) -> dict[str, Json]:
 @with_session
 def cluster_members(session: Session, printer: Printer) -> None:
     """List the servers that share one store."""
-    info = session.box.info()
-    printer.rows(("address", "version", "metadata_storage"), [(session.box.where.address, info.version, info.metadata_storage)])
+    columns = ("http_addr", "rpc_addr", "mode", "version", "started_at", "seen_at")
+    rows = [tuple(getattr(member, name) for name in columns) for member in session.box.members()]
+    printer.rows(columns, rows, empty="This store has no server: it is used in process, or by Jupyter.")
