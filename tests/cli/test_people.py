@@ -46,6 +46,7 @@ def test_an_operator_gives_roles_and_tokens_and_sees_what_was_done_with_them(
         assert main(["server", "grant", "team", "user:eve", "admin"]) == 4
         capsys.readouterr()
 
+    assert [member["mode"] for member in json.loads(run("client", "cluster-members", "--json"))] == ["all"]
     rows = json.loads(run("client", "audit", "--actor", "eve", "--since", "1h", "--json"))
     assert {(row["actor"], row["token"], row["face"], row["namespace"]) for row in rows} == {("eve", "nightly", "http", "~eve")}
     assert json.loads(run("client", "audit", "--namespace", "team", "--json"))[-1]["object_type"] == "grant"

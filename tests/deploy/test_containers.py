@@ -190,7 +190,7 @@ def test_blob_servers_and_those_that_send_to_them_are_configured_alike(tmp_path:
         told = {one["name"]: one["value"].replace("/run/secrets/modelbox", str(tmp_path)) for one in container["env"]}
         if "args" in container:
             assert container["args"][-2:] == ["--mode", mode]
-            told["MODELBOX_MODE"] = mode
+            told["MODELBOX_SERVER_MODE"] = mode
         config = configuration(path, tmp_path, told)
         assert (config.text("mode"), config.text("tickets.key")) == (mode, "k" * 32)
     service = next(manifest for manifest in BLOB_SERVERS if manifest["kind"] == "Service")

@@ -94,7 +94,8 @@ class Setting:
     @property
     def variable(self) -> str:
         """The environment variable that overrides it."""
-        return "MODELBOX_" + self.path.replace(".", "_").upper()
+        # Clients have a MODELBOX_MODE of their own, which may well be set where somebody starts a server.
+        return "MODELBOX_" + ("SERVER_MODE" if self.path == "mode" else self.path.replace(".", "_").upper())
 
 
 SECTIONS = (

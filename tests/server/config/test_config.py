@@ -269,3 +269,9 @@ def test_the_table_of_the_documentation_has_every_setting() -> None:
 )
 def test_servers_that_work_together_have_a_key_and_addresses(text: str, problem: str) -> None:
     assert problems(f"{text}\n[artifact_storage_filesystem]\nbase_dir = '/x'") == [problem]
+
+
+def test_the_mode_of_clients_is_not_that_of_the_server() -> None:
+    """Who trains offline may start a server in the same shell."""
+    assert read_config("", {"MODELBOX_MODE": "offline"}).text("mode") == "all"
+    assert read_config("", {"MODELBOX_SERVER_MODE": "blob", "MODELBOX_TICKETS_KEY": "k" * 32}).text("mode") == "blob"

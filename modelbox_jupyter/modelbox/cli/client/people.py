@@ -31,14 +31,14 @@ class _Ago(click.ParamType[datetime]):
 
     name = "when"
 
-    def convert(self, value: object, parameter: click.Parameter | None, context: click.Context | None) -> datetime:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         text = str(value)
         if text[:-1].isdigit() and text[-1:] in _UNITS:
             return datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
         try:
             at = datetime.fromisoformat(text)
         except ValueError:
-            self.fail(f"{text!r} is no time: write 2026-11-25, 2026-11-25T08:00, or 30m, 12h, 7d, 2w for so long ago.", parameter, context)
+            self.fail(f"{text!r} is no time: write 2026-11-25, 2026-11-25T08:00, or 30m, 12h, 7d, 2w for so long ago.", param, ctx)
         return at if at.tzinfo else at.astimezone()
 
 

@@ -44,11 +44,12 @@ def start(config_path: Path | None, mode: str | None, *, allow_insecure_config: 
     from modelbox_server.config.files import check_files
     from modelbox_server.config.loading import load_config
     from modelbox_server.config.stores import check_storage, configured_blobs, configured_services
+    from modelbox_server.config.table import find_setting
     from modelbox_server.observing.logs import log_to
     from modelbox_server.observing.meters import Meters
     from modelbox_server.standalone import serve
 
-    env = os.environ if mode is None else {**os.environ, "MODELBOX_MODE": mode}
+    env = os.environ if mode is None else {**os.environ, find_setting("mode").variable: mode}
     read = partial(load_config, config_path, env, allow_insecure=allow_insecure_config)
     config = read()
     check_storage(config)
