@@ -1,5 +1,6 @@
 """Nobody finds, or changes, anything in a namespace that they have no role in, whichever way they try."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,12 +11,15 @@ from tests.server.access.conftest import World
 from modelbox.entities import records
 from modelbox.entities.ids import random_id
 from modelbox.entities.records import ActionStatus, CheckpointRecord, EventRecord, ModelVersionRecord, Role
+from modelbox.entities.times import now
 from modelbox.errors import Conflict, ModelBoxError, NotFound, PermissionDenied
 from modelbox.wire import access as a
 from modelbox.wire import messages as m
 from modelbox_server.service.context import Caller
 from modelbox_server.service.guarded import GUARDED_KINDS
+from modelbox_server.service.tickets import ReceiptClaims, TicketDesk
 from modelbox_server.service.tokens import token_digest
+from modelbox_server.service.transfers import TransfersService, Ways
 from modelbox_server.storage.schema import TABLES
 from modelbox_server.testing.samples import float_block
 from modelbox_server.wiring import Services
@@ -52,6 +56,12 @@ CALLS: dict[str, tuple[str, Callable[[Services, Caller, "Things"], object]]] = {
     "list artifacts": ("read", lambda s, c, t: s.artifacts.list(c, t.experiment, m.ArtifactsQuery())),
     "get artifact": ("read", lambda s, c, t: s.artifacts.get(c, t.artifact, m.ArtifactQuery(md5=True))),
     "download": ("read", lambda s, c, t: b"".join(s.artifacts.open(c, t.artifact).chunks)),
+    "begin upload": (
+        "write",
+        lambda s, c, t: transfers(s).begin_upload(c, t.experiment, m.ArtifactUploadQuery(name="w", size_bytes=5)),
+    ),
+    "finish upload": ("write", lambda s, c, t: transfers(s).finish_upload(c, t.experiment, finished(t))),
+    "begin download": ("read", lambda s, c, t: transfers(s).begin_download(c, t.artifact)),
     "delete artifact": ("write", lambda s, c, t: s.artifacts.delete(c, t.artifact)),
     "create action": ("write", lambda s, c, t: s.actions.create(c, t.model, m.ActionCreate(name="new"))),
     "list actions": ("read", lambda s, c, t: s.actions.list(c, t.model, m.PageQuery())),
@@ -97,6 +107,23 @@ def upload(services: Services, caller: Caller, object_id: str) -> str:
     with services.artifacts.begin_upload(caller, object_id, m.ArtifactUploadQuery(name="w")) as writer:
         writer.write(b"bytes")
         return writer.commit().id
+
+
+DESK = TicketDesk("k" * 32, now)
+
+
+def transfers(services: Services) -> TransfersService:
+    """As a server with a blob server has them."""
+    return TransfersService(services.artifacts, Ways(DESK, 60.0, ("http://blob1:8085",)), now)
+
+
+def finished(things: "Things") -> m.UploadFinish:
+    """What a blob server says that has stored the bytes of :func:`upload`."""
+    digest = hashlib.sha256(b"bytes").hexdigest()
+    receipt = ReceiptClaims(
+        upload_id="u", object_id=things.experiment, namespace=things.namespace, key=digest, sha256=digest, md5="", size_bytes=5
+    )
+    return m.UploadFinish(artifact=m.ArtifactUploadQuery(name="w"), receipt=DESK.write(receipt, 60.0))
 
 
 def tried(call: Callable[[], object]) -> str:

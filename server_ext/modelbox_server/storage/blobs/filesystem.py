@@ -119,13 +119,18 @@ class FilesystemBlobStore:
         """Yield everything stored, with its size and its age by the clock of whoever keeps the folder."""
         now_s = self._now_s()
         for key, place in self._files():
-            with suppress(FileNotFoundError):  # deleted meanwhile, or the list was a stale one
-                found = _fresh(place.lstat)
+            with suppress(BlobMissing):  # deleted meanwhile, or the list was a stale one
+                with _translated(self._folder, key):
+                    found = _fresh(place.lstat)
                 yield BlobEntry(key=key, size_bytes=found.st_size, age_s=now_s - found.st_mtime)
 
     def _files(self) -> Iterator[tuple[str, Path]]:
-        for shard in self._folder.glob("[0-9a-f][0-9a-f]"):
-            yield from ((path.name, path) for path in shard.iterdir() if _KEY.fullmatch(path.name))
+        with _translated(self._folder):
+            shards = list(self._folder.glob("[0-9a-f][0-9a-f]"))
+        for shard in shards:
+            with _translated(self._folder):
+                paths = [path for path in shard.iterdir() if _KEY.fullmatch(path.name)]
+            yield from ((path.name, path) for path in paths)
 
     def clean(self, older_than_s: float = _STALE_S, *, dry_run: bool = False) -> Leftovers:
         """Remove what writers that died left behind."""
@@ -143,7 +148,7 @@ class FilesystemBlobStore:
 
     def _now_s(self) -> float:
         """Return the time by the clock that stamps the files: on NFS that of another machine."""
-        probe = self._incoming / f".{secrets.token_hex(16)}.now"
+        probe = self._incoming / f"{secrets.token_hex(16)}.part"
         with _translated(self._folder):
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OWN_FILE, 0o600))
             try:
