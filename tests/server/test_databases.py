@@ -73,6 +73,13 @@ def test_waiting_for_a_connection_ends(database_server: DatabaseServer, settings
     engine.dispose()
 
 
+def test_a_statement_that_takes_too_long_is_ended(database_server: DatabaseServer, settings: DatabaseSettings) -> None:
+    sleep = "SELECT pg_sleep(60)" if database_server.kind == "postgres" else "SELECT sleep(60)"
+    error = refusal(database_server, replace(settings, statement_timeout_s=1), sleep)
+    assert isinstance(error, StorageUnavailable)
+    assert "busy" in error.detail
+
+
 def test_waiting_for_locks_ends(database_server: DatabaseServer, settings: DatabaseSettings) -> None:
     settings = replace(settings, lock_wait_s=1)
     engine = database_server.engine(settings)

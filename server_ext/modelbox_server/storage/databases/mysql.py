@@ -6,6 +6,9 @@ import ssl
 import pymysql
 import sqlalchemy as sa
 from pymysql.constants import CR, ER
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from modelbox.errors import ModelBoxError, StorageError, StorageFull, StorageUnavailable
 from modelbox_server.storage.databases.settings import DatabaseSettings
@@ -14,6 +17,7 @@ __all__ = ["is_collision", "mysql_engine", "mysql_error"]
 
 _AWAY_RETRY_S = 2.0
 _RECYCLE_S = 1800
+_MAX_TEXT_BYTES = (1 << 32) - 1
 
 _TOO_MANY_CONNECTIONS = (ER.CON_COUNT_ERROR, 1203, 1226)  # 1203 and 1226: of one user
 _SHUTTING_DOWN = (ER.SERVER_SHUTDOWN, 1152, 1927, 3169)  # aborted, killed
@@ -34,7 +38,7 @@ def mysql_engine(settings: DatabaseSettings) -> sa.Engine:
     """
     # The server ends a statement that waits for a lock; the socket is given up when the server itself does not answer any more.
     answer_s = settings.statement_timeout_s + settings.connect_timeout_s
-    return sa.create_engine(
+    engine = sa.create_engine(
         sa.URL.create("mysql+pymysql", settings.username, None, None, settings.port, settings.dbname),
         connect_args={
             **({"unix_socket": settings.host} if settings.host.startswith("/") else {"host": settings.host}),
@@ -48,6 +52,9 @@ def mysql_engine(settings: DatabaseSettings) -> sa.Engine:
             "init_command": (
                 f"SET SESSION innodb_lock_wait_timeout = {max(1, int(settings.lock_wait_s))}, "
                 f"lock_wait_timeout = {max(1, int(settings.lock_wait_s))}, "
+                # What a machine that vanished has locked is free again after this time, and not after eight hours.
+                f"wait_timeout = {max(60, int(settings.statement_timeout_s))}, "
+                f"group_concat_max_len = {_MAX_TEXT_BYTES}, "
                 "sql_mode = 'STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'"
             ),
             **_tls(settings),
@@ -61,6 +68,24 @@ def mysql_engine(settings: DatabaseSettings) -> sa.Engine:
         pool_use_lifo=True,
         hide_parameters=True,
     )
+
+    @event.listens_for(engine, "connect")
+    def limit_statements(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        # MariaDB and MySQL have different names for it, and other units.
+        for variable, limit in (
+            ("max_statement_time", settings.statement_timeout_s),
+            ("max_execution_time", settings.statement_timeout_s * 1000),
+        ):
+            cursor = connection.cursor()
+            try:
+                cursor.execute(f"SET SESSION {variable} = {int(limit)}")
+            except pymysql.MySQLError as error:
+                if _code(error) != ER.UNKNOWN_SYSTEM_VARIABLE:
+                    raise
+            finally:
+                cursor.close()
+
+    return engine
 
 
 def is_collision(error: BaseException | None) -> bool:

@@ -33,8 +33,11 @@ def stored(object_ids: Iterable[Cell], is_in: IsIn) -> sa.Select[Any]:
 def made_anew(object_ids: Iterable[Cell], is_in: IsIn, documents: sa.Select[Any]) -> tuple[sa.Delete, sa.Insert]:
     """Return the statements that make the documents of these objects anew; `documents` puts those of all together."""
     ids, entries = tuple(object_ids), SQL_TABLES[MetadataEntry].c
-    short = documents.where(is_in(entries.object_id, ids), entries.key.not_in(LONG_METADATA))
-    short = short.having(sa.func.sum(sa.func.length(entries.value)) <= _MAX_CHARS)
+    chosen = (is_in(entries.object_id, ids), entries.key.not_in(LONG_METADATA))
+    # Asked for by itself: MySQL would fail to join what is too large before it looks how large it is.
+    small = sa.select(entries.object_id).where(*chosen).group_by(entries.object_id)
+    small = small.having(sa.func.sum(sa.func.length(entries.value)) <= _MAX_CHARS)
+    short = documents.where(entries.object_id.in_(small), entries.key.not_in(LONG_METADATA))
     return (
         sa.delete(DOCUMENTS).where(is_in(DOCUMENTS.c.object_id, ids)),
         sa.insert(DOCUMENTS).from_select(["object_id", "document"], short),

@@ -285,7 +285,7 @@ class SqlTransaction:
         """
         if not object_ids:
             return []
-        found: dict[str, str] = {}
+        found: dict[str, str | None] = {}
         missing = object_ids
         if keys is None and set(without) == set(LONG_METADATA) and not self._described:
             found = self._texts(stored(codec(MetadataEntry).cells("object_id", object_ids), self._dialect.is_in))
@@ -295,10 +295,17 @@ class SqlTransaction:
             conditions += [] if keys is None else [Condition("key", "in", keys)]
             conditions += [Condition("key", "ne", key) for key in without]
             found |= self._texts(self._dialect.documents.where(*self._tests(MetadataEntry, conditions)))
-        return [document_from_text(found[object_id]) if object_id in found else {} for object_id in object_ids]
+        return [self._document(object_id, found[object_id], keys, without) if object_id in found else {} for object_id in object_ids]
 
-    def _texts(self, statement: sa.Select[Any]) -> dict[str, str]:
-        return {cast(str, object_id): cast(str, text) for object_id, text in self._rows(statement)}
+    def _document(self, object_id: str, text: str | None, keys: Sequence[str] | None, without: Sequence[str]) -> dict[str, Json]:
+        if text is not None:
+            return document_from_text(text)
+        # It has more bytes than MySQL sends as one text.
+        entries = self.select(MetadataEntry, [Condition("object_id", "eq", object_id)])
+        return {entry.key: entry.value for entry in entries if (keys is None or entry.key in keys) and entry.key not in without}
+
+    def _texts(self, statement: sa.Select[Any]) -> dict[str, str | None]:
+        return {cast(str, object_id): cast("str | None", text) for object_id, text in self._rows(statement)}
 
     def count(self, kind: type[Record], where: Sequence[Condition] = ()) -> int:
         """Return how many records meet every condition."""
