@@ -8,7 +8,7 @@ import { ApiError } from '../src/api';
 import { AccessPage } from './access';
 import { ComparePage } from './compare';
 import { ExperimentPage } from './experiment';
-import { ExperimentsPage } from './experiments';
+import { ExperimentsPage, forgetList } from './experiments';
 import { useRoute } from './hooks';
 import { ModelsPage } from './models';
 import { PageApi } from './pageApi';
@@ -52,6 +52,11 @@ export function App({ session }: { readonly session: Session }): React.JSX.Eleme
     window.addEventListener('keydown', findFilter);
     return () => window.removeEventListener('keydown', findFilter);
   }, [session, knock]);
+  React.useEffect(() => {
+    if (access.kind === 'closed') {
+      forgetList();
+    }
+  }, [access]);
   React.useEffect(() => {
     const timer = access.kind === 'away' ? window.setTimeout(() => void knock(), AWAY_MS) : 0;
     return () => window.clearTimeout(timer);

@@ -33,6 +33,12 @@ with modelbox.start("my-first-run", params={"lr": 0.01}) as run:
 /** The last list, with what was selected and seen of it: the back button finds it as it was. */
 let kept: { readonly api: PageApi; readonly list: RunList; scrollTop: number; selected: ReadonlySet<number> } | undefined;
 
+/** Forget the last list: whoever comes next may be somebody else. */
+export function forgetList(): void {
+  kept?.list.stop();
+  kept = undefined;
+}
+
 /** The table and what is done with it. */
 export function ExperimentsPage({ route, api }: ViewProps & { readonly route: ListRoute }): React.JSX.Element {
   useTitle('');
