@@ -110,7 +110,7 @@ apt-browser:
 	$(call apt,chromium fonts-dejavu-core,The browser tests)
 
 apt-engines:
-	$(call apt,postgresql mariadb-server sqlite3 haproxy nginx-light prometheus openssl,The tests of storage engines)
+	$(call apt,postgresql mariadb-server sqlite3 haproxy nginx-light prometheus openssl fuse3,The tests of storage engines)
 
 apt-bundling:
 	$(call apt,binutils libpython$$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])'),The one-file executable)
@@ -141,10 +141,10 @@ $(STAMPS)/browser: $(STAMPS)/venv
 		printf '\n==> %s\n' "Installing Chromium for the browser tests"; $(MAKE) apt-browser; }
 	@touch $@
 
-# PostgreSQL and MariaDB, SQLite's shell for backups, the load balancers of the deployment examples, and promtool, for which the tests look in these folders.
+# PostgreSQL and MariaDB, SQLite's shell for backups, the load balancers of the deployment examples, promtool, and file systems in user space, for which the tests look in these folders.
 $(STAMPS)/engines: $(STAMPS)/venv
 	@PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; \
-	for program in initdb mariadbd sqlite3 haproxy nginx promtool openssl; do command -v $$program >/dev/null || missing=yes; done; \
+	for program in initdb mariadbd sqlite3 haproxy nginx promtool openssl fusermount3; do command -v $$program >/dev/null || missing=yes; done; \
 	[ -z "$${missing:-}" ] || { printf '\n==> %s\n' "Installing PostgreSQL, MariaDB, HAProxy, nginx and Prometheus for the tests"; $(MAKE) apt-engines; }
 	@touch $@
 

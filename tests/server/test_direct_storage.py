@@ -24,7 +24,8 @@ from modelbox_server.storage.blobs.s3_settings import S3Settings
 from modelbox_server.storage.interfaces import DirectUpload
 from modelbox_server.testing.blob_suite import stored
 from modelbox_server.testing.live_server import live_server
-from modelbox_server.testing.s3_engine import S3Engine, rclone_engine
+from modelbox_server.testing.rclone import rclone_engine
+from modelbox_server.testing.s3_engine import S3Engine
 from modelbox_server.wiring import StorageSettings, build_services
 
 CONTENT = os.urandom(1 << 20) * 3 + b"end"

@@ -21,9 +21,10 @@ from modelbox.errors import BlobMissing, ChecksumMismatch
 if TYPE_CHECKING:
     from modelbox_server.storage.interfaces import BlobInfo, BlobStore
 
-__all__ = ["BlobStoreSuite", "stored"]
+__all__ = ["CONTENT", "BlobStoreSuite", "stored"]
 
-CONTENT = bytes(range(256)) * 5000  # more than one chunk of a read
+CONTENT = bytes(range(256)) * 5000
+"""More than one chunk of a read."""
 
 
 def stored(store: BlobStore, content: bytes, *, piece_bytes: int = 1 << 16) -> BlobInfo:

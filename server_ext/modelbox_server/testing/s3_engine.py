@@ -1,21 +1,15 @@
-"""Services that speak the protocol of S3, for tests.
+"""A service that speaks the protocol of S3, for tests.
 
-The one that ``MODELBOX_TEST_S3_URL`` names, with credentials where they are needed (``http://ACCESS:SECRET@host:port``), or moto on a free
-loopback port, which knows everything but trusts everybody; and rclone, which knows little, but looks at signatures.
+It is the one that ``MODELBOX_TEST_S3_URL`` names, with credentials where they are needed (``http://ACCESS:SECRET@host:port``), or moto on a
+free loopback port, which knows everything but trusts everybody. :mod:`modelbox_server.testing.rclone` has another.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -26,10 +20,9 @@ if TYPE_CHECKING:
 
     from modelbox_server.storage.blobs.s3_connection import S3Connection
 
-__all__ = ["S3Engine", "rclone_engine", "s3_engine"]
+__all__ = ["S3Engine", "endpoint_settings", "s3_engine"]
 
 _numbers = count(1)
-_START_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +73,7 @@ def s3_engine(port: int = 0) -> Iterator[S3Engine]:
     if given:
         parts = urlsplit(given)
         where = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
-        settings = _settings(where, unquote(parts.username or "test"), unquote(parts.password or "test"))
+        settings = endpoint_settings(where, unquote(parts.username or "test"), unquote(parts.password or "test"))
         yield S3Engine(settings, where, S3Connection(settings))
         return
     from moto.server import ThreadedMotoServer
@@ -89,45 +82,12 @@ def s3_engine(port: int = 0) -> Iterator[S3Engine]:
     server.start()
     try:
         found, at = server.get_host_and_port()
-        settings = _settings(f"http://{found}:{at}", "test", "test")
+        settings = endpoint_settings(f"http://{found}:{at}", "test", "test")
         yield S3Engine(settings, "moto", S3Connection(settings))
     finally:
         server.stop()
 
 
-def _settings(where: str, access_key: str, secret_key: str) -> S3Settings:
+def endpoint_settings(where: str, access_key: str, secret_key: str) -> S3Settings:
+    """Return settings of no bucket yet at a service of one's own."""
     return S3Settings("", endpoint_url=where, path_style=True, access_key=access_key, secret_key=secret_key)
-
-
-@contextmanager
-def rclone_engine(folder: Path) -> Iterator[S3Engine | None]:
-    """Return rclone as a service over `folder` until the block ends; ``None`` where it is not installed."""
-    from modelbox_server.storage.blobs.s3_connection import S3Connection
-
-    program = shutil.which("rclone", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    if program is None:
-        yield None
-        return
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
-    command = [program, "serve", "s3", "--auth-key", "test,hunter2", "--addr", f"127.0.0.1:{port}", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"HOME": str(folder)})  # noqa: S603
-    try:
-        _wait_for(port)
-        settings = _settings(f"http://127.0.0.1:{port}", "test", "hunter2")
-        yield S3Engine(settings, "rclone", S3Connection(settings))
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _wait_for(port: int) -> None:
-    until_s = time.monotonic() + _START_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if time.monotonic() > until_s:
-                raise
-            time.sleep(0.05)
