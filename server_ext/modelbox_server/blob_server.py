@@ -43,14 +43,13 @@ class BlobServer(StandaloneServer):
 
     def __init__(self, open_blobs: Callable[[], BlobStore], tickets: TicketDesk, *, meters: Meters | None = None, **settings: Any) -> None:
         super().__init__(_no_services, meters=meters, **settings)
-        self._tickets = tickets
-        self._blob_face = BlobFace(open_blobs, meters)
+        self._blob_face = BlobFace(open_blobs, tickets, meters)
         self._face = self._blob_face
 
     def application(self, grpc: GrpcServer) -> web.Application:
         """Return what is served over HTTP."""
         del grpc
-        return web.Application(list(blob_rules(self._blob_face, self._tickets)), compress_response=False)
+        return web.Application(list(blob_rules(self._blob_face)), compress_response=False)
 
     def grpc_server(self) -> GrpcServer:
         """Return what is served over gRPC: health, and a sentence."""

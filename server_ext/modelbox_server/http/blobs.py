@@ -49,13 +49,16 @@ class BlobFace(Face):
     ----------
     open_blobs
         Opens the store that all servers share, on first use and off the event loop.
+    tickets
+        Reads tickets, and writes receipts.
     meters
         What counts and times the work.
     """
 
-    def __init__(self, open_blobs: Callable[[], BlobStore], meters: Meters | None = None) -> None:
+    def __init__(self, open_blobs: Callable[[], BlobStore], tickets: TicketDesk, meters: Meters | None = None) -> None:
         # Nothing that a blob server serves asks for more of the services than this store, which has the methods that a face itself calls.
-        super().__init__(lambda: cast("Services", open_blobs()), TicketGate(), meters)
+        super().__init__(lambda: cast("Services", open_blobs()), TicketGate(tickets), meters)
+        self.tickets = tickets
 
     def blobs(self) -> BlobStore:
         """Return the store; only from within :meth:`run`."""
@@ -71,9 +74,17 @@ class TicketGate:
     """Lets in whoever has a ticket; what it is good for is seen by the exchange.
 
     Host and origin do not matter here: a web page that was lured to this server has no ticket.
+
+    Parameters
+    ----------
+    tickets
+        Reads them.
     """
 
     answers_options = False
+
+    def __init__(self, tickets: TicketDesk) -> None:
+        self._tickets = tickets
 
     def recognise(self, handler: web.RequestHandler) -> bool:
         """Recognise nothing: there is no surrounding server."""
@@ -88,17 +99,24 @@ class TicketGate:
         return None
 
     async def admit(self, handler: web.RequestHandler, action: Action | None) -> Caller:
-        """Return a nameless caller: tickets are not written for somebody."""
-        del action
+        """Return a nameless caller: tickets are not written for somebody.
+
+        Raises
+        ------
+        Unauthenticated
+            They have no ticket, for something that is not open to all.
+        """
+        if action is not None:
+            self._tickets.read(bearer_token(handler), UploadClaims, DownloadClaims)
         return Caller(name="", face="blob", address=handler.request.remote_ip or "")
 
 
 class BlobUploadExchange(UploadExchange):
     """Stores the body, and gives a receipt for it."""
 
-    def __init__(self, handler: ExchangeHandler, face: BlobFace, tickets: TicketDesk) -> None:
+    def __init__(self, handler: ExchangeHandler, face: BlobFace) -> None:
         super().__init__(handler)
-        self._face, self._tickets = face, tickets
+        self._face = face
 
     def query(self) -> ArtifactUploadQuery:
         """Return what the ticket says of the bytes."""
@@ -122,20 +140,20 @@ class BlobUploadExchange(UploadExchange):
                 md5=info.md5,
                 size_bytes=info.size_bytes,
             )
-            return BlobStored(sha256=info.sha256, size_bytes=info.size_bytes, receipt=self._tickets.write(kept, RECEIPT_LIFETIME_S))
+            return BlobStored(sha256=info.sha256, size_bytes=info.size_bytes, receipt=self._face.tickets.write(kept, RECEIPT_LIFETIME_S))
 
         return Upload(self._face.blobs(), query, receipt)
 
     def _claims(self) -> UploadClaims:
-        return self._tickets.read(bearer_token(self.handler), UploadClaims)
+        return self._face.tickets.read(bearer_token(self.handler), UploadClaims)
 
 
 class BlobDownloadExchange(DownloadExchange):
     """Sends the bytes of a ticket, as a file that no browser opens."""
 
-    def __init__(self, handler: ExchangeHandler, face: BlobFace, tickets: TicketDesk) -> None:
+    def __init__(self, handler: ExchangeHandler, face: BlobFace) -> None:
         super().__init__(handler)
-        self._face, self._tickets = face, tickets
+        self._face = face
 
     async def begin(self) -> None:
         """Refuse whoever has no ticket, before anything of the store is looked at."""
@@ -167,7 +185,7 @@ class BlobDownloadExchange(DownloadExchange):
         return verified(chunks, self.record()) if (start, stop) == (0, claims.size_bytes) else chunks
 
     def _claims(self) -> DownloadClaims:
-        return self._tickets.read(bearer_token(self.handler), DownloadClaims)
+        return self._face.tickets.read(bearer_token(self.handler), DownloadClaims)
 
 
 class ElsewhereExchange(Exchange):
@@ -182,14 +200,14 @@ class ElsewhereExchange(Exchange):
         raise AssertionError
 
 
-def blob_rules(face: BlobFace, tickets: TicketDesk) -> list[Rule]:
-    """Return the tornado rules of a blob server, whose `tickets` are read and receipts written."""
+def blob_rules(face: BlobFace) -> list[Rule]:
+    """Return the tornado rules of a blob server."""
 
     def upload(handler: ExchangeHandler) -> Exchange:
-        return BlobUploadExchange(handler, face, tickets)
+        return BlobUploadExchange(handler, face)
 
     def download(handler: ExchangeHandler) -> Exchange:
-        return BlobDownloadExchange(handler, face, tickets)
+        return BlobDownloadExchange(handler, face)
 
     paths: defaultdict[str, dict[str, Verb]] = defaultdict(dict)
     for route in BLOB_ROUTES:
@@ -198,5 +216,5 @@ def blob_rules(face: BlobFace, tickets: TicketDesk) -> list[Rule]:
     for path, exchange in HEALTH.items():
         paths[path] = dict.fromkeys(("GET", "HEAD"), Verb(None, 0, exchange))
     rules: list[Rule] = [(path, ExchangeHandler, {"face": face, "verbs": verbs, "path": path}) for path, verbs in paths.items()]
-    elsewhere = Verb("read", UNLIMITED, ElsewhereExchange)
+    elsewhere = Verb(None, UNLIMITED, ElsewhereExchange)
     return [*rules, ("(?:/.*)?", ExchangeHandler, {"face": face, "verbs": dict.fromkeys(_METHODS, elsewhere), "path": ""})]

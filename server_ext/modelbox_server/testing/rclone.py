@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["fuse_mount", "rclone_engine"]
 
 _START_S = 30.0
+
+
+class _DidNotStart(Exception):
+    """A program did not do what it was started for."""
 
 
 @contextmanager
@@ -51,8 +55,13 @@ def fuse_mount(folder: Path) -> Iterator[Path | str]:
         made.mkdir()
     options = ["--vfs-cache-mode", "full", "--vfs-write-back", "0s", "--cache-dir", str(cache)]
     try:
-        with _running([program, "mount", *options, str(source), str(mount)], folder, mount.is_mount):
-            yield mount
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(_running([program, "mount", *options, str(source), str(mount)], folder, mount.is_mount))
+            except _DidNotStart as error:  # as in containers that may not mount anything
+                yield f"a file system in user space cannot be mounted here: {error}"
+            else:
+                yield mount
     finally:
         subprocess.run(["fusermount3", "-u", "-z", str(mount)], capture_output=True, check=False)  # noqa: S603, S607
 
@@ -68,8 +77,8 @@ def _running(command: list[str], home: Path, is_ready: Callable[[], bool]) -> It
     try:
         until_s = time.monotonic() + _START_S
         while not is_ready():
-            assert process.poll() is None, f"{command[1]} ended with {process.returncode}"
-            assert time.monotonic() < until_s, f"{command[1]} did not come up"
+            if process.poll() is not None or time.monotonic() > until_s:
+                raise _DidNotStart(f"rclone {command[1]} did not come up (code {process.returncode})")
             time.sleep(0.05)
         yield
     finally:
