@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -16,6 +17,7 @@ from modelbox.errors import ModelBoxError, StorageError, StorageUnavailable
 from modelbox_server.storage.databases.mysql import mysql_error
 from modelbox_server.storage.databases.postgres import postgres_error
 from modelbox_server.storage.databases.settings import DatabaseSettings
+from modelbox_server.testing.certificates import make_certificate
 from modelbox_server.testing.engines import DatabaseServer, MariaDbServer, PostgresServer
 from modelbox_server.testing.jupyter_process import free_port
 
@@ -112,6 +114,36 @@ def test_a_pool_gets_well_when_its_server_is_back(kind: type[PostgresServer | Ma
             server.start()
             assert [answer() for _ in range(4)] == [1, 1, 1, 1]
         engine.dispose()
+
+
+@pytest.mark.parametrize("kind", [PostgresServer, MariaDbServer])
+def test_connections_are_encrypted_as_far_as_was_asked(kind: type[PostgresServer | MariaDbServer], tmp_path: Path) -> None:
+    certificate, other = make_certificate(tmp_path), make_certificate(tmp_path, "other")
+    with kind(certificate=certificate) as server:
+        trusting = replace(server.settings, ca_file=str(certificate.certificate))
+
+        def is_encrypted(settings: DatabaseSettings) -> bool:
+            postgres = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+            mysql = "SELECT variable_value <> '' FROM information_schema.session_status WHERE variable_name = 'Ssl_cipher'"
+            engine = server.engine(settings)
+            try:
+                with engine.connect() as connection:
+                    return bool(connection.exec_driver_sql(postgres if server.kind == "postgres" else mysql).scalar())
+            finally:
+                engine.dispose()
+
+        assert not is_encrypted(replace(trusting, tls="disable"))
+        assert is_encrypted(replace(server.settings, tls="prefer"))
+        assert is_encrypted(replace(server.settings, tls="require"))
+        assert is_encrypted(replace(trusting, tls="verify-ca"))
+        assert is_encrypted(replace(trusting, tls="verify-full"))
+        stranger = replace(server.settings, tls="verify-full", ca_file=str(other.certificate))
+        assert isinstance(refusal(server, stranger), StorageUnavailable)
+
+
+def test_what_must_be_encrypted_never_goes_in_the_clear(database_server: DatabaseServer) -> None:
+    """The servers of these tests speak no TLS, unless they are told to."""
+    assert isinstance(refusal(database_server, replace(database_server.settings, tls="require")), StorageUnavailable)
 
 
 def test_a_server_of_tests_ends_with_the_tests() -> None:

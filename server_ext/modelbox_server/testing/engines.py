@@ -30,6 +30,7 @@ from sqlalchemy.exc import OperationalError
 from modelbox_server.storage.databases.mysql import mysql_engine
 from modelbox_server.storage.databases.postgres import postgres_engine
 from modelbox_server.storage.databases.settings import DatabaseSettings
+from modelbox_server.testing.certificates import Certificate
 from modelbox_server.testing.jupyter_process import free_port
 
 __all__ = [
@@ -108,9 +109,19 @@ class OfferedServer(DatabaseServer):
 
 
 class _OwnServer(DatabaseServer):
-    """A server with a data folder of its own, as a child of this process."""
+    """A server with a data folder of its own, as a child of this process.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    durable
+        Acknowledged transactions survive the death of the machine as well, as in production: for figures.
+    certificate
+        Lets it speak TLS.
+    """
+
+    def __init__(self, *, durable: bool = False, certificate: Certificate | None = None) -> None:
+        self._durable = durable
+        self._tls: tuple[Path, ...] = ()
         self._folder = Path(tempfile.mkdtemp(prefix=f"modelbox-{self.kind}-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._log = self._folder.with_suffix(".log")
@@ -118,6 +129,8 @@ class _OwnServer(DatabaseServer):
             if os.getuid() == 0:
                 shutil.chown(self._folder, "nobody", "nogroup")
             self._initialise()
+            if certificate is not None:
+                self._tls = tuple(map(self._own, certificate.files))
             self.settings = self._settings(free_port())
             self.start()
         except BaseException:
@@ -212,6 +225,15 @@ class _OwnServer(DatabaseServer):
         # The kernel counts the death of the thread that started it as ours: so that thread has to live as long as we do.
         return _starter().submit(start).result()
 
+    def _own(self, file: Path) -> Path:
+        """Return a copy of a file that is the server's alone, as it wants its key to be."""
+        copy = self._folder / file.name
+        shutil.copyfile(file, copy)
+        copy.chmod(0o600)
+        if os.getuid() == 0:
+            shutil.chown(copy, "nobody", "nogroup")
+        return copy
+
     def _finish(self, command: Sequence[str]) -> None:
         """Run a program to its end."""
         if self._run(command).wait(_START_S):
@@ -233,20 +255,10 @@ class _OwnServer(DatabaseServer):
 
 
 class PostgresServer(_OwnServer):
-    """PostgreSQL of Debian; acknowledged transactions survive its death, not that of the machine.
-
-    Parameters
-    ----------
-    durable
-        They survive that of the machine as well, as in production: for figures.
-    """
+    """PostgreSQL of Debian; acknowledged transactions survive its death, not that of the machine."""
 
     kind = "postgres"
     _STOP = signal.SIGINT
-
-    def __init__(self, *, durable: bool = False) -> None:
-        self._durable = durable
-        super().__init__()
 
     def _initialise(self) -> None:
         password = self._folder / "password"
@@ -268,6 +280,8 @@ class PostgresServer(_OwnServer):
         if not self._durable:
             fast += ("fsync=off", "full_page_writes=off")
         options = ("listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={self._folder}", "max_connections=200", *fast)
+        if self._tls:
+            options += ("ssl=on", f"ssl_cert_file={self._tls[0]}", f"ssl_key_file={self._tls[1]}")
         return [_program("postgres"), "-D", str(self._folder / "data"), *(part for option in options for part in ("-c", option))]
 
 
@@ -276,19 +290,18 @@ class MariaDbServer(_OwnServer):
 
     Parameters
     ----------
-    durable
-        They survive that of the machine as well, as in production: for figures.
     as_mysql
         Call itself MySQL 5.7, so that SQLAlchemy takes its way for MySQL: no RETURNING, and grouping must name every column.
+    durable, certificate
+        As of every server of tests.
     """
 
     kind = "mysql"
     _STOP = signal.SIGTERM
 
-    def __init__(self, *, durable: bool = False, as_mysql: bool = False) -> None:
-        self._durable = durable
+    def __init__(self, *, as_mysql: bool = False, durable: bool = False, certificate: Certificate | None = None) -> None:
         self._as_mysql = as_mysql
-        super().__init__()
+        super().__init__(durable=durable, certificate=certificate)
 
     def _initialise(self) -> None:
         # The program is told where to find its own files, or it would believe the folder that it is started in.
@@ -316,7 +329,8 @@ class MariaDbServer(_OwnServer):
                 "innodb-log-file-size=32M",
                 "innodb-buffer-pool-size=64M",
             )
-        named = ("version=5.7.19-log",) if self._as_mysql else ()
+        named: tuple[str, ...] = ("version=5.7.19-log",) if self._as_mysql else ()
+        named += (f"ssl-cert={self._tls[0]}", f"ssl-key={self._tls[1]}") if self._tls else ()
         options = (
             *(
                 "no-defaults",
