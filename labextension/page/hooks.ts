@@ -4,9 +4,12 @@
 
 import * as React from 'react';
 
+import { ApiError } from '../src/api';
 import type { PageApi } from './pageApi';
 import { hashOf, parseRoute } from './router';
 import type { Route } from './router';
+
+const AWAY_S = 4;
 
 /** What every view is given. */
 export interface ViewProps {
@@ -48,7 +51,7 @@ export interface Answer<T> {
 /**
  * Ask now, and every `everyS` seconds while the page can be seen; what was answered last stays until the next answer.
  *
- * `question` is asked anew when one of `about` changes.
+ * `question` is asked anew when one of `about` changes, and until a server that is away has come back.
  */
 export function useAnswer<T>(question: () => Promise<T>, about: readonly unknown[], everyS = 0): Answer<T> {
   const [state, setState] = React.useState<{ value: T | undefined; error: string | undefined }>({ value: undefined, error: undefined });
@@ -57,19 +60,22 @@ export function useAnswer<T>(question: () => Promise<T>, about: readonly unknown
   const again = React.useRef<() => void>(() => undefined);
   React.useEffect(() => {
     setState({ value: undefined, error: undefined });
+    let isAway = false;
     return repeat(async isCurrent => {
       try {
         const value = await latest.current.question();
+        isAway = false;
         if (isCurrent()) {
           setState({ value, error: undefined });
         }
       } catch (error) {
+        isAway = error instanceof ApiError && (error.status === 0 || error.status >= 500);
         if (isCurrent()) {
           const message = error instanceof Error ? error.message : String(error);
           setState(before => ({ value: before.value, error: message }));
         }
       }
-    }, () => latest.current.everyS, again);
+    }, () => latest.current.everyS || (isAway ? AWAY_S : 0), again);
   }, about);
   return { ...state, again: () => again.current() };
 }
