@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -48,6 +48,27 @@ def objects(client: Any, settings: S3Settings) -> list[str]:
 
 def uploads(client: Any, settings: S3Settings) -> list[str]:
     return [found["Key"] for found in client.list_multipart_uploads(Bucket=settings.bucket).get("Uploads", [])]
+
+
+@pytest.mark.parametrize("checksums", ["when_supported", "when_required"])
+def test_parts_have_the_checksums_that_their_upload_was_begun_with(
+    settings: S3Settings, monkeypatch: pytest.MonkeyPatch, checksums: Literal["when_supported", "when_required"]
+) -> None:
+    """Amazon's service refuses others."""
+    store = S3BlobStore(replace(settings, checksums=checksums))
+    sent: list[tuple[str, bool]] = []
+
+    def remember(request: Any, **_: Any) -> None:
+        names = {name.lower() for name in request.headers}
+        if request.method == "POST" and request.url.endswith("?uploads"):
+            sent.append(("begin", "x-amz-checksum-algorithm" in names))
+        elif "partNumber=" in request.url:
+            sent.append(("part", "x-amz-checksum-crc32" in names))
+
+    store.connection.client.meta.events.register("before-send.s3", remember)
+    assert stored(store, LARGE).key == KEY
+    assert sent == [("begin", checksums == "when_supported"), *[("part", checksums == "when_supported")] * 3]
+    store.close()
 
 
 def test_what_is_larger_than_a_part_comes_back_and_leaves_nothing_else(store: S3BlobStore, settings: S3Settings, client: Any) -> None:

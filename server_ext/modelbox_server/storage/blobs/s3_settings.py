@@ -53,3 +53,8 @@ class S3Settings:
         if self.sse is None:
             return {}
         return {"ServerSideEncryption": self.sse, **({"SSEKMSKeyId": self.sse_kms_key} if self.sse_kms_key else {})}
+
+    @property
+    def part_checksums(self) -> dict[str, str]:
+        """Parameters of calls that begin an upload in parts: which checksum boto3 is going to send with each part."""
+        return {"ChecksumAlgorithm": "CRC32"} if self.checksums == "when_supported" else {}

@@ -106,7 +106,7 @@ class S3BlobWriter:
             if self._upload_id is None:
                 with self._connection.translated():
                     answer = self._connection.client.create_multipart_upload(
-                        Bucket=settings.bucket, Key=self._object, **settings.encryption
+                        Bucket=settings.bucket, Key=self._object, **settings.part_checksums, **settings.encryption
                     )
                 self._upload_id = str(answer["UploadId"])
             part, self._buffer = self._buffer, bytearray()
@@ -128,8 +128,8 @@ class S3BlobWriter:
             answer = self._connection.client.upload_part(
                 Bucket=self._connection.settings.bucket, Key=self._object, UploadId=upload_id, PartNumber=number, Body=part
             )
-        checksums = {name: answer[name] for name in ("ChecksumCRC32", "ChecksumCRC32C", "ChecksumSHA256") if name in answer}
-        return {"PartNumber": number, "ETag": answer["ETag"], **checksums}
+        checksum = {"ChecksumCRC32": answer["ChecksumCRC32"]} if "ChecksumCRC32" in answer else {}
+        return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
 
     def _complete(self, info: BlobInfo) -> BlobInfo:
         settings, place = self._connection.settings, self._place(info.key)
