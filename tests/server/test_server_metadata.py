@@ -35,6 +35,12 @@ def test_what_a_view_is_allowed_does_not_reach_the_transaction_behind_it(store: 
             tx.insert(experiment())
 
 
+def test_a_transaction_may_be_about_very_many_objects(store: ServerMetadataStore) -> None:
+    """More than a database has locks for."""
+    with store.write(*(f"object {number}" for number in range(20_000))) as tx:
+        tx.insert(experiment())
+
+
 @pytest.mark.parametrize("mebibytes", [3, 20])
 def test_a_document_may_be_larger_than_what_the_database_joins_by_itself(store: ServerMetadataStore, mebibytes: int) -> None:
     """MySQL joins 1,024 bytes unless it is told otherwise, MariaDB a mebibyte, and neither sends more than a packet."""

@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 # Databases bound the number of parameters of one statement.
 _PART = 500
+_TOGETHER = 50
+"""How many ids or contents are removed at once: whoever wants to make one of them waits meanwhile."""
 
 _OBJECTS = {"experiment", "checkpoint", "model", "model_version"}
 
@@ -71,7 +73,8 @@ class GarbageCollector:
         if object_ids:
             self._remove_points(object_ids, dry_run=False)
         if old := [key for key in contents if not self._grace_s or self._is_old(key)]:
-            self._remove_contents([BlobEntry(key, 0, 0.0) for key in old])
+            for few in in_parts(old, _TOGETHER):
+                self._remove_contents([BlobEntry(key, 0, 0.0) for key in few])
 
     def collect(self, *, grace_s: float | None = None, dry_run: bool = False, may_go_on: Callable[[], bool] = lambda: True) -> Garbage:
         """Look through everything, and remove what nothing refers to.
@@ -105,7 +108,7 @@ class GarbageCollector:
             if not may_go_on():
                 return Garbage(points, blobs, blob_bytes)
             unused = self._unused(entries)
-            for few in in_parts(unused, 50):  # nobody can record these meanwhile
+            for few in in_parts(unused, _TOGETHER):
                 removed = few if dry_run else self._remove_contents(few)
                 blobs += len(removed)
                 blob_bytes += sum(entry.size_bytes for entry in removed)
@@ -124,10 +127,13 @@ class GarbageCollector:
             with self._metadata.read() as tx:
                 gone = _gone(tx, object_ids)
             return sum(summary.count for summary in self._metrics.summaries(gone)) if gone else 0
-        # Inside a writing transaction nobody can create an object under one of these ids between the look and the removal.
-        with self._metadata.write() as tx:
-            gone = _gone(tx, object_ids)
-            return self._metrics.delete(gone) if gone else 0
+        points = 0
+        for few in in_parts(object_ids, _TOGETHER):
+            # Nobody can create an object under one of these ids between the look and the removal.
+            with self._metadata.write(*few) as tx:
+                gone = _gone(tx, few)
+                points += self._metrics.delete(gone) if gone else 0
+        return points
 
     def _unused(self, entries: Sequence[BlobEntry]) -> list[BlobEntry]:
         with self._metadata.read() as tx:

@@ -79,7 +79,7 @@ class TokensService:
             created_at=at,
             expires_at=expires_at,
         )
-        with self._metadata.write() as tx:
+        with self._metadata.write(record.id) as tx:
             tx.insert(record)
         return TokenCreated(token=secret, item=_shown(record))
 
@@ -99,7 +99,7 @@ class TokensService:
         NotFound
             The caller has no such token.
         """
-        with self._metadata.write() as tx:
+        with self._metadata.write(token_id) as tx:
             record = tx.get(TokenRecord, token_id)
             if record is None or not (caller.access.is_everything or record.user == caller.name):
                 raise NotFound("You have no such token: list yours to see their ids.")
@@ -127,7 +127,7 @@ class TokensService:
         if record.expires_at is not None and record.expires_at <= at:
             raise Unauthenticated(f"The token {record.name} expired at {record.expires_at.isoformat()}: make another one.")
         if record.last_used_at is None or at - record.last_used_at > _USED_EVERY:
-            with self._metadata.write() as tx:
+            with self._metadata.write(record.id) as tx:
                 # Read again: it may have been revoked a moment ago, which must not be undone.
                 latest = tx.get(TokenRecord, record.id)
                 if latest is not None:

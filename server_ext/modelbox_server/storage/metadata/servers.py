@@ -47,8 +47,14 @@ class ServerMetadataStore(SqlMetadataStore):
             self._readiness.require()
 
 
+_MAX_LOCKS = 100
+"""A transaction about more objects runs alone: a database has room for some thousands of locks, of all transactions together."""
+
+
 def lock_numbers(object_ids: Collection[str]) -> Sequence[int]:
-    """Return numbers of 63 bits that stand for objects, in the order in which everybody locks them."""
+    """Return numbers of 63 bits that stand for objects, in the order in which everybody locks them; none for too many objects."""
+    if len(object_ids) > _MAX_LOCKS:
+        return ()
     digests = (hashlib.sha256(object_id.encode("utf-8", "surrogatepass")).digest() for object_id in object_ids)
     return sorted({int.from_bytes(digest[:8]) >> 1 for digest in digests})
 
