@@ -51,7 +51,7 @@ pytest: $(STAMPS)/python $(STAMPS)/browser $(STAMPS)/engines $(STAMPS)/bundling
 	$(SAY) "Running the tests"
 	@python -m pytest $(ARGS)
 
-bench: $(STAMPS)/python ## Run the benchmarks; each prints its figures as lines of JSON (ARGS="log bulk" for some rows beside peers)
+bench: $(STAMPS)/python $(STAMPS)/engines ## Run the benchmarks; each prints its figures as lines of JSON (ARGS="log bulk" for some rows beside peers)
 	$(SAY) "Running the benchmarks beside peers and limits, for notebooks/bench.ipynb"
 	@python tests/bench/bench_peers.py --save $(ARGS)
 ifeq ($(ARGS),)
