@@ -1,8 +1,8 @@
 """Points into databases and out of them, beside the bare driver on the same engine: ``python tests/bench/bench_databases_points.py``.
 
 Both engines run as in production: PostgreSQL with fsync, full_page_writes and synchronous_commit on, MariaDB with
-innodb_flush_log_at_trx_commit = 1. Each figure is the median of three runs that alternate with those of the limit. Names of engines as
-arguments choose among them.
+innodb_flush_log_at_trx_commit = 1. Each figure is the median of three runs or more that alternate with those of the limit. Names of engines
+as arguments choose among them.
 """
 
 import io
@@ -162,7 +162,7 @@ def postgres(settings: DatabaseSettings) -> None:
         return run
 
     same, whole = [packed(part) for part in parts()], [packed(slice(0, STEPS))]
-    ours_s, same_s, whole_s = medians_s(ingest(store), copied(same), copied(whole))
+    ours_s, same_s, whole_s = medians_s(ingest(store), copied(same), copied(whole), runs=5)
     print_row(
         f"PostgreSQL: ingest {POINTS} points in transactions of {BATCH_STEPS * len(KEYS)}",
         points_per_s=POINTS / ours_s,

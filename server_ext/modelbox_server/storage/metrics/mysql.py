@@ -137,19 +137,17 @@ class MysqlMetricsStore(ServerMetricsStore):
         )
         return {(object_id.decode(), key.decode(), KINDS[kind]): id_ for id_, object_id, key, kind in cursor.fetchall()}
 
-    def _change_series(self, cursor: Cursor, grown: Sequence[StoredSeries]) -> None:
+    def _change(self, cursor: Cursor, grown: Sequence[StoredSeries], objects: Sequence[tuple[str, int, Overview | None]]) -> None:
         cursor.executemany(
             f"INSERT INTO metric_series ({', '.join(_SERIES)}) VALUES ({_marks(_SERIES)}) ON DUPLICATE KEY UPDATE {_replaced(_TOTALS)}",
             [(one.id, one.key[0], one.key[1], KINDS.index(one.key[2]), *_row(one.totals)) for one in grown],
         )
-
-    def _change_objects(self, cursor: Cursor, rows: Sequence[tuple[str, int, Overview | None]]) -> None:
         cursor.executemany(
             "INSERT INTO metric_objects VALUES (%s, %s, %s, %s, %s) "
             f"ON DUPLICATE KEY UPDATE {_replaced(('series', 'layout', 'numbers', 'texts'))}",
             [
                 (object_id, width, overview.layout, overview.numbers, overview.texts) if overview else (object_id, width, "", "", "")
-                for object_id, width, overview in rows
+                for object_id, width, overview in objects
             ],
         )
 

@@ -148,26 +148,26 @@ class PostgresMetricsStore(ServerMetricsStore):
         )
         return {(object_id, key, KINDS[kind]): id_ for id_, object_id, key, kind in cursor.fetchall()}
 
-    def _change_series(self, cursor: Cursor, grown: Sequence[StoredSeries]) -> None:
+    def _change(self, cursor: Cursor, grown: Sequence[StoredSeries], objects: Sequence[tuple[str, int, Overview | None]]) -> None:
+        # Both statements travel together.
         names = _TOTALS.split(", ")
-        cursor.execute(
+        of_series = (
             f"UPDATE metric_series AS s SET {', '.join(f'{name} = new.{name}' for name in names)}, "
             "began_at = least(began_at, now()), grew_at = greatest(grew_at, now()) "
-            f"FROM unnest(%s::bigint[], {_ARRAYS}) AS new (id, {_TOTALS}) WHERE s.id = new.id",
-            (_integers(one.id for one in grown), *_columns(grown)),
+            f"FROM unnest(%s::bigint[], {_ARRAYS}) AS new (id, {_TOTALS}) WHERE s.id = new.id;"
         )
-
-    def _change_objects(self, cursor: Cursor, rows: Sequence[tuple[str, int, Overview | None]]) -> None:
         cursor.execute(
-            "UPDATE metric_objects AS o SET series = new.series, layout = new.layout, numbers = new.numbers, texts = new.texts "
+            (of_series if grown else "")
+            + "UPDATE metric_objects AS o SET series = new.series, layout = new.layout, numbers = new.numbers, texts = new.texts "
             "FROM unnest(%s, %s::bigint[], %s, %s::bytea[], %s) AS new (object_id, series, layout, numbers, texts) "
             "WHERE o.object_id = new.object_id",
             (
-                [object_id for object_id, _, _ in rows],
-                _integers(width for _, width, _ in rows),
-                [overview.layout if overview else "" for _, _, overview in rows],
-                [psycopg2.Binary(overview.numbers if overview else b"") for _, _, overview in rows],
-                [overview.texts if overview else "" for _, _, overview in rows],
+                *((_integers(one.id for one in grown), *_columns(grown)) if grown else ()),
+                [object_id for object_id, _, _ in objects],
+                _integers(width for _, width, _ in objects),
+                [overview.layout if overview else "" for _, _, overview in objects],
+                [psycopg2.Binary(overview.numbers if overview else b"") for _, _, overview in objects],
+                [overview.texts if overview else "" for _, _, overview in objects],
             ),
         )
 

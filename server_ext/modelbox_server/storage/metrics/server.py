@@ -206,13 +206,11 @@ class ServerMetricsStore(ABC):
             ],
             axes,
         )
-        if grown:
-            self._change_series(cursor, grown)
         known |= {one.key: one for one in grown}
         known |= {one.key: one for one in new}
         for one in new:
             widths[one.key[0]] += 1
-        self._change_objects(cursor, list(_overviews_of(widths, known.values())))
+        self._change(cursor, grown, list(_overviews_of(widths, known.values())))
         return AppendOutcome(count)
 
     def _known(self, cursor: Cursor, widths: Mapping[str, int], added: Iterable[SeriesKey]) -> dict[SeriesKey, StoredSeries]:
@@ -272,16 +270,12 @@ class ServerMetricsStore(ABC):
         """Add series and return the id of each."""
 
     @abstractmethod
-    def _change_series(self, cursor: Cursor, grown: Sequence[StoredSeries]) -> None:
-        """Keep new totals of series."""
-
-    @abstractmethod
     def _add_points(self, cursor: Cursor, additions: Sequence[Addition], axes: Axes) -> None:
         """Add points to series."""
 
     @abstractmethod
-    def _change_objects(self, cursor: Cursor, rows: Sequence[tuple[str, int, Overview | None]]) -> None:
-        """Keep of each object how many series it has, and its overview."""
+    def _change(self, cursor: Cursor, grown: Sequence[StoredSeries], objects: Sequence[tuple[str, int, Overview | None]]) -> None:
+        """Keep new totals of series, and of each object how many series it has, and its overview."""
 
     @abstractmethod
     def _overviews(self, cursor: Cursor, object_ids: Sequence[str]) -> Iterable[tuple[str, str, bytes, str]]:
