@@ -37,7 +37,7 @@ def made_anew(object_ids: Iterable[Cell], is_in: IsIn, documents: sa.Select[Any]
     # Asked for by itself: MySQL would fail to join what is too large before it looks how large it is.
     small = sa.select(entries.object_id).where(*chosen).group_by(entries.object_id)
     small = small.having(sa.func.sum(sa.func.length(entries.value)) <= _MAX_CHARS)
-    short = documents.where(entries.object_id.in_(small), entries.key.not_in(LONG_METADATA))
+    short = documents.where(*chosen, entries.object_id.in_(small))
     return (
         sa.delete(DOCUMENTS).where(is_in(DOCUMENTS.c.object_id, ids)),
         sa.insert(DOCUMENTS).from_select(["object_id", "document"], short),
