@@ -1,6 +1,7 @@
 """Database servers are reached patiently, lost with a sentence, and found again."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,16 +149,23 @@ def test_what_must_be_encrypted_never_goes_in_the_clear(database_server: Databas
 
 def test_a_server_of_tests_ends_with_the_tests() -> None:
     """Also when they are killed."""
-    program = "from modelbox_server.testing.engines import PostgresServer as S; import sys; print(S().pid, flush=True); sys.stdin.read()"
+    program = (
+        "import sys; from modelbox_server.testing.engines import PostgresServer; server = PostgresServer();"
+        "print(server.pid, server._folder, flush=True); sys.stdin.read()"
+    )
     tests = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert tests.stdout is not None
-    server = int(tests.stdout.readline())
+    pid, folder = tests.stdout.readline().split()
+    server = int(pid)
     tests.send_signal(signal.SIGKILL)
     tests.communicate()
     deadline_s = time.monotonic() + 60
     while _is_alive(server):
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
+    # Nobody was left who could have removed it.
+    shutil.rmtree(folder)
+    Path(f"{folder}.log").unlink()
 
 
 def _is_alive(pid: int) -> bool:
