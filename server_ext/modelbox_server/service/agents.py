@@ -6,7 +6,7 @@ from modelbox.entities.checks import checked_label
 from modelbox.entities.ids import agent_id
 from modelbox.entities.names import checked_name
 from modelbox.entities.records import AgentRecord
-from modelbox.errors import NotFound, shortened
+from modelbox.errors import NotFound, PermissionDenied, shortened
 from modelbox.wire.messages import AgentRegister, Created, Page, PageQuery
 from modelbox_server.service.again import again
 from modelbox_server.service.context import Caller, Clock
@@ -27,6 +27,7 @@ class AgentsService:
     @again
     def register(self, caller: Caller, request: AgentRegister) -> Created[AgentRecord]:
         """Make an agent known, or find the one of this name on this machine."""
+        _require_writer(caller)
         at = self._clock()
         name = checked_name(request.name, "agent name", field="name")
         host_name = checked_name(request.host_name, "host name", field="host_name")
@@ -46,6 +47,7 @@ class AgentsService:
     @again
     def heartbeat(self, caller: Caller, record_id: str) -> AgentRecord:
         """Note that an agent lives."""
+        _require_writer(caller)
         with self._records.write(caller, record_id) as tx:
             known = tx.get(AgentRecord, record_id)
             if known is None:
@@ -58,3 +60,9 @@ class AgentsService:
         """Return agents, those heard of most recently first."""
         with self._records.read(caller) as tx:
             return page_of(tx, AgentRecord, [], order=Order("seen_at", descending=True), limit=query.limit, page_token=query.page_token)
+
+
+def _require_writer(caller: Caller) -> None:
+    """Return unless the caller may write nowhere: agents belong to nobody, but whoever only reads changes nothing at all."""
+    if not caller.access.writable:
+        raise PermissionDenied("You may write nowhere here, and so have no agents: ask an admin for the role writer on a namespace.")

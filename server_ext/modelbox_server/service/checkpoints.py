@@ -11,7 +11,7 @@ from modelbox_server.service.changes import fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records
 from modelbox_server.service.metadata import set_metadata
-from modelbox_server.service.objects import Objects, require, require_deletable
+from modelbox_server.service.objects import Objects, free_id, require, require_deletable
 from modelbox_server.service.once import once
 from modelbox_server.service.paging import page_of
 from modelbox_server.storage.interfaces import Condition, Order
@@ -41,9 +41,7 @@ class CheckpointsService:
             found = tx.select(
                 CheckpointRecord, [Condition("experiment_id", "eq", owner.id), Condition("epoch", "eq", request.epoch)], limit=1
             )
-            object_id = found[0].id if found else derived
-            if not found and tx.get(ObjectRef, object_id) is not None:
-                object_id = salted
+            object_id = found[0].id if found else free_id(tx, derived, salted)
             subject = ObjectRef(id=object_id, type=ObjectType.CHECKPOINT, namespace=owner.namespace, parent_id=owner.id)
             if found:
                 set_metadata(tx, caller, subject, metadata, at)

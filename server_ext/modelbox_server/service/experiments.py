@@ -24,7 +24,7 @@ from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records, trusted
 from modelbox_server.service.metadata import set_metadata
-from modelbox_server.service.objects import Objects, owner_of, require, require_deletable
+from modelbox_server.service.objects import Objects, is_taken, owner_of, require, require_deletable
 from modelbox_server.service.once import once
 from modelbox_server.service.search import ExperimentSearch
 from modelbox_server.storage.interfaces import Condition, MetadataTransaction
@@ -193,7 +193,7 @@ def _meant_by_name(tx: MetadataTransaction, name: str, namespace: str) -> tuple[
         found = tx.get(ExperimentRecord, object_id)
         if found is not None and (found.name, found.namespace) == (name, namespace):
             return object_id, found
-        if found is None and tx.get(ObjectRef, object_id) is None:
+        if found is None and not is_taken(tx, object_id):
             return object_id, None
     raise Conflict(
         f"Both ids that {shortened(name)} in {shortened(namespace)} derives stand for other objects: send a random id.",

@@ -226,7 +226,8 @@ class GuardedTransaction:
         """Add or replace records where that is allowed; as :meth:`insert`."""
         for record in records:
             self._require_writable(record)
-            if type(record) in _NAMESPACED:
+            # An entry of metadata is known by its object, which was asked about just now.
+            if _HANGING.get(type(record)) not in record.KEY:
                 old = self.inside.get(type(record), *(getattr(record, field) for field in record.KEY))
                 if old is not None:
                     self._require_writable(old)

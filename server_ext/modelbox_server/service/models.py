@@ -6,14 +6,14 @@ from msgspec import UNSET
 from modelbox.entities.checks import checked_label, checked_metadata, checked_prose
 from modelbox.entities.ids import model_id, salted_id
 from modelbox.entities.names import checked_name
-from modelbox.entities.records import ChangeKind, ModelRecord, ObjectRef, ObjectType
+from modelbox.entities.records import ChangeKind, ModelRecord, ObjectRef, ObjectType, Role
 from modelbox.wire.messages import Created, Deleted, ModelCreate, ModelsQuery, ModelUpdate, Page
 from modelbox_server.service.again import again
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records
 from modelbox_server.service.metadata import set_metadata
-from modelbox_server.service.objects import Objects, owner_of, require, require_deletable
+from modelbox_server.service.objects import Objects, free_id, owner_of, require, require_deletable
 from modelbox_server.service.paging import page_of
 from modelbox_server.storage.interfaces import Condition, Order
 
@@ -50,7 +50,7 @@ class ModelsService:
                 set_metadata(tx, caller, _ref(found), metadata, at)
                 return Created(item=found, exists=True)
             # An experiment of the same name has the same digest.
-            record = msgspec.structs.replace(wanted, id=derived if tx.get(ObjectRef, derived) is None else salted)
+            record = msgspec.structs.replace(wanted, id=free_id(tx, derived, salted))
             self._objects.claim(tx, _ref(record), at)
             tx.insert(record)
             set_metadata(tx, caller, _ref(record), metadata, at, fresh=True)
@@ -78,6 +78,8 @@ class ModelsService:
         """Change the fields that are given."""
         with self._records.write(caller, object_id) as tx:
             old = require(tx, ModelRecord, "model", object_id)
+            if request.owner is not UNSET and request.owner != old.owner:
+                caller.access.require(Role.ADMIN, old.namespace, "give something to another owner")
             new = msgspec.structs.replace(
                 old,
                 owner=old.owner if request.owner is UNSET else checked_label(request.owner, "owner", field="owner"),

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from modelbox.entities.checks import checked_label
-from modelbox.entities.ids import is_id
+from modelbox.entities.ids import is_id, random_id
 from modelbox.entities.records import (
     ActionInstanceRecord,
     ActionRecord,
@@ -43,7 +43,9 @@ __all__ = [
     "Erased",
     "Objects",
     "artifact_ref",
+    "free_id",
     "in_parts",
+    "is_taken",
     "missing_among",
     "namespaces_of",
     "owner_of",
@@ -93,6 +95,19 @@ def require(tx: MetadataTransaction, kind: type[R], what: str, object_id: str) -
     if ref is not None:
         raise NotFound(f"There is no {what} {object_id}: this id stands for a {ref.type.replace('_', ' ')}.")
     raise _not_found(what, object_id)
+
+
+def is_taken(tx: MetadataTransaction, object_id: str) -> bool:
+    """Tell whether an id stands for an object, also for one that may not be read: no other can have it."""
+    return trusted(tx).get(ObjectRef, object_id) is not None
+
+
+def free_id(tx: MetadataTransaction, *wanted: str) -> str:
+    """Return the first of the ids that stands for nothing yet, or a random one.
+
+    Anybody may have claimed the ids that something of others will derive: clients make ids of their own.
+    """
+    return next((object_id for object_id in wanted if not is_taken(tx, object_id)), None) or random_id()
 
 
 def missing_among(tx: MetadataTransaction, object_ids: Collection[str]) -> str | None:

@@ -47,13 +47,18 @@ class Person:
 
 
 def home_of(name: str) -> str:
-    """Return the private namespace of a user. A slash in a name must not lead into that of another."""
-    return checked_namespace(f"~{name.replace('/', '_')}")
+    """Return the private namespace of a user, which no other name leads into."""
+    return checked_namespace(f"~{_part(name)}")
 
 
 def group_namespace(group: str) -> str:
     """Return the namespace of a group."""
-    return checked_namespace(f"{GROUPS_ROOT}/{group.replace('/', '_')}")
+    return checked_namespace(f"{GROUPS_ROOT}/{_part(group)}")
+
+
+def _part(name: str) -> str:
+    """Return a name as one part of a path; no two names become the same."""
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 class PeopleService:

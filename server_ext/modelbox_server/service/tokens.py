@@ -85,6 +85,7 @@ class TokensService:
 
     def list(self, caller: Caller, query: PageQuery) -> Page[TokenShown]:
         """Return the caller's tokens, or everybody's to whoever may do everything; newest first, revoked ones included."""
+        _require_whole(caller)
         where = [] if caller.access.is_everything else [Condition("user", "eq", caller.name)]
         with self._metadata.read() as tx:
             order = Order("created_at", descending=True)
@@ -98,7 +99,10 @@ class TokensService:
         ------
         NotFound
             The caller has no such token.
+        PermissionDenied
+            The caller came with a token that is limited.
         """
+        _require_whole(caller)
         with self._metadata.write(token_id) as tx:
             record = tx.get(TokenRecord, token_id)
             if record is None or not (caller.access.is_everything or record.user == caller.name):
@@ -133,6 +137,12 @@ class TokensService:
                 if latest is not None:
                     tx.put([msgspec.structs.replace(latest, last_used_at=at)])
         return record
+
+
+def _require_whole(caller: Caller) -> None:
+    """Return unless the caller came with a token that may do less than its owner: such a one has no business with the owner's others."""
+    if caller.home and not caller.access.has(Role.ADMIN, caller.home):
+        raise PermissionDenied("This token may do less than its owner, and nothing about other tokens: use one without limits, or log in.")
 
 
 def _shown(record: TokenRecord) -> TokenShown:

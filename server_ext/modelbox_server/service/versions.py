@@ -17,7 +17,7 @@ from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
 from modelbox_server.service.guarded import Records
 from modelbox_server.service.metadata import set_metadata
-from modelbox_server.service.objects import Objects, require, require_deletable
+from modelbox_server.service.objects import Objects, free_id, require, require_deletable
 from modelbox_server.service.paging import page_of
 from modelbox_server.storage.interfaces import Condition, MetadataTransaction, Order
 
@@ -63,7 +63,7 @@ class VersionsService:
                 require(tx, ExperimentRecord, "experiment", request.experiment_id)
             record = ModelVersionRecord(
                 # ("1", "0a") and ("10", "a") have the same digest.
-                id=derived if tx.get(ObjectRef, derived) is None else salted,
+                id=free_id(tx, derived, salted),
                 model_id=parent.id,
                 namespace=parent.namespace,
                 version=version,

@@ -344,4 +344,5 @@ def test_nobody_makes_tokens_for_others_nor_with_a_token(world: World) -> None:
 
 
 def test_a_name_with_a_slash_does_not_lead_into_the_place_of_another(world: World) -> None:
-    assert world.caller("alice/sub").home == "~alice_sub"
+    names = ("alice/sub", "alice_sub", "alice%2Fsub")
+    assert [world.caller(name).home for name in names] == ["~alice%2Fsub", "~alice_sub", "~alice%252Fsub"]
