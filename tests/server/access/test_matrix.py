@@ -97,10 +97,10 @@ def served() -> set[tuple[str, str]]:
     """Return every verb of every path that the handlers have, every RPC, and every kind of ticket."""
     gate = auth.TokenGate("x")
     face = Face(ephemeral_services, gate)
-    blob_face = BlobFace(lambda: ephemeral_services().stores.blobs)
+    blob_face = BlobFace(lambda: ephemeral_services().stores.blobs, DESK)
     rules = [
         *(("http", rule) for rule in handler_rules(face, ExchangeHandler, ExchangeHandler)),
-        *(("blob", rule) for rule in blob_rules(blob_face, DESK)),
+        *(("blob", rule) for rule in blob_rules(blob_face)),
     ]
     found = {(name, f"{verb} {rule[2]['path'] or '*'}") for name, rule in rules for verb in rule[2]["verbs"]}  # type: ignore[attr-defined]
     found |= {("grpc", f"{service}/{name}") for service, rpcs in SERVICES.items() for name in rpcs}
