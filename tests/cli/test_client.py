@@ -13,6 +13,7 @@ import modelbox
 from modelbox.cli.commands import COMMANDS
 from modelbox.cli.main import main
 from modelbox.testing.fixtures import clean_modelbox_environment
+from modelbox_server.testing.jupyter_process import free_port
 
 __all__ = ["clean_modelbox_environment"]
 
@@ -149,6 +150,23 @@ def test_checkpoints_models_and_versions(shell: Shell, tmp_path: Path) -> None:
         box.model("digits").new_model_version("1", unique_tags=["prod"])
     assert [one["name"] for one in shell.json("models", "list")] == ["digits"]
     assert [(one["version"], one["tags"]) for one in shell.json("versions", "digits")] == [("1", "prod")]
+
+
+def test_what_did_not_arrive_is_a_failure(shell: Shell, tmp_path: Path) -> None:
+    """A training script goes on while its store is away; whoever reads an exit code wants to know."""
+    with modelbox.ModelBox(shell.store) as box:
+        run = box.start("demo")
+        run.finish()
+    file = tmp_path / "model.pt"
+    file.write_bytes(b"weights")
+    nobody = f"127.0.0.1:{free_port()}"
+    for command in (
+        ("experiments", "create", "--name", "x"),
+        ("checkpoints", "create", "--experiment-id", run.id),
+        ("artifacts", "upload", "--parent-id", run.id, "--path", str(file)),
+        ("artifacts", "track", "--parent-id", run.id, "--path", str(file)),
+    ):
+        assert nobody in shell.run(*command, "--address", nobody, code=3)
 
 
 def test_the_query_language_is_that_of_the_notebook(shell: Shell) -> None:

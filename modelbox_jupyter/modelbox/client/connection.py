@@ -63,8 +63,9 @@ class ModelBox:
     token
         For servers; ``MODELBOX_API_TOKEN`` when left out.
     strict
-        Raise :class:`TypeError` for a metric value that cannot be stored, and :class:`~modelbox.errors.StorageFull` where a point would be
-        dropped because too many wait, instead of one warning.
+        Raise instead of one warning: what the store says where it is away or refuses a creation, a note or an upload;
+        :class:`TypeError` for a metric value that cannot be stored; :class:`~modelbox.errors.StorageFull` where a point would be dropped
+        because too many wait.
     durability
         What a point survives once ``log()`` has returned, before the store has it. ``"process"``: the end of this process, even by
         kill -9, and after about a second that of the machine. ``"disk"``: both at once, for the price of waiting for the disk.

@@ -225,7 +225,7 @@ def save_verified(chunks: Iterable[bytes], target: Path, *, sha256: str, overwri
         No space is left; nothing is left behind.
     """
     if not overwrite and os.path.lexists(target):
-        raise Conflict(f"{target} exists: pass overwrite=True to replace it.", field="path")
+        raise _taken(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
@@ -249,6 +249,10 @@ def save_verified(chunks: Iterable[bytes], target: Path, *, sha256: str, overwri
     return target
 
 
+def _taken(target: Path) -> Conflict:
+    return Conflict(f"{target} exists: give another path, or overwrite=True (--overwrite in a shell) to replace it.", field="path")
+
+
 def _move(part: Path, target: Path, *, overwrite: bool) -> None:
     if overwrite:
         part.replace(target)
@@ -257,6 +261,6 @@ def _move(part: Path, target: Path, *, overwrite: bool) -> None:
         # Unlike a rename, a link never replaces a file that appeared meanwhile.
         os.link(part, target)
     except FileExistsError as error:
-        raise Conflict(f"{target} exists: pass overwrite=True to replace it.", field="path") from error
+        raise _taken(target) from error
     except OSError:  # a file system without hard links
         part.rename(target)

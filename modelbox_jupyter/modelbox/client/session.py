@@ -40,7 +40,7 @@ class Session:
     where
         Which store this is, and why.
     strict
-        Raise where a metric value cannot be stored, instead of one warning.
+        Raise what the store says, instead of one warning; see :class:`modelbox.ModelBox`.
     sender
         Carries the points; made for `transport` when left out.
     catch_up

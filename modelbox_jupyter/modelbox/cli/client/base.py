@@ -38,7 +38,8 @@ class Session:
         # Opening a store loads much that --help does not need.
         from modelbox.client.connection import ModelBox
 
-        return click.get_current_context().with_resource(ModelBox(self.address, provenance=False, system_metrics=False))
+        # Whoever reads an exit code wants to know what has arrived, not that it waits in a journal.
+        return click.get_current_context().with_resource(ModelBox(self.address, strict=True, provenance=False, system_metrics=False))
 
     def experiment(self, text: str) -> Experiment:
         """Return an experiment by its id, the beginning of it, or its name: the newest that has it."""
