@@ -42,6 +42,7 @@ class Background:
         self._collect_every_s = collect_every_s
         self._beat_s = beat_s
         self._stopped = threading.Event()
+        self._trouble = ""
         self._lease = Lease(services.stores.metadata, "background", f"{socket.gethostname()}:{secrets.token_hex(8)}")
         self._beating = threading.Thread(target=self._beat, name="modelbox-background", daemon=True)
         self._tidying = threading.Thread(target=self._tidy, name="modelbox-tidying", daemon=True)
@@ -88,7 +89,12 @@ class Background:
         try:
             work()
         except ModelBoxError as error:
-            _log.info("This server could not %s: %s", what, error.detail)
+            # Said once, not every two seconds for as long as a database is away.
+            if error.detail != self._trouble:
+                self._trouble = error.detail
+                _log.info("This server could not %s: %s", what, error.detail)
         except Exception:  # noqa: BLE001
             # Whatever it was, the next round is another try, and nobody else would see it.
             _log.exception("This server could not %s.", what)
+        else:
+            self._trouble = ""

@@ -7,6 +7,7 @@ is there.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -364,6 +365,8 @@ def _listener(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=is_dual)
     except OSError as error:
-        raise ConfigError(f"{host}:{port} cannot be listened on ({error.strerror}): choose another address.") from error
+        # Python adds the address to the text of the system, which has it already.
+        why = "another program does" if error.errno == errno.EADDRINUSE else str(error.strerror).partition(" (while")[0]
+        raise ConfigError(f"{host}:{port} cannot be listened on ({why}): choose another address.") from error
     listener.setblocking(False)
     return listener

@@ -229,7 +229,7 @@ def test_a_service_that_is_away_is_said_with_a_time_to_wait_and_used_again_when_
 
 def test_a_bucket_that_is_not_there_is_said(settings: S3Settings) -> None:
     store = S3BlobStore(replace(settings, bucket="no-such-bucket-of-ours"))
-    with pytest.raises(StorageUnavailable, match="no such bucket: make it, or name another"):
+    with pytest.raises(StorageUnavailable, match="is not there: make it, or name another"):
         store.check()
 
 

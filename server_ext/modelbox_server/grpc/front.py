@@ -17,7 +17,7 @@ from tornado.netutil import ssl_wrap_socket
 
 from modelbox_server.grpc.peers import Peer
 from modelbox_server.grpc.splice import spliced
-from modelbox_server.http.loopback import owner_of_peer
+from modelbox_server.http.loopback import owner_of_peer, plain_address
 
 if TYPE_CHECKING:
     import socket
@@ -93,7 +93,8 @@ class Front:
 
     def _begin(self, connection: socket.socket, address: tuple[object, ...], *, only_grpc: bool) -> None:
         connection.setblocking(False)
-        task = asyncio.get_running_loop().create_task(self._sort(connection, address, only_grpc=only_grpc))
+        caller = (plain_address(str(address[0])), *address[1:])
+        task = asyncio.get_running_loop().create_task(self._sort(connection, caller, only_grpc=only_grpc))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from modelbox.entities.names import checked_name
 from modelbox.errors import Misdirected, PermissionDenied, RateLimited, Unauthenticated, shortened
 from modelbox.wire.routes import Action
-from modelbox_server.http.loopback import comes_from_program, owner_of_peer
+from modelbox_server.http.loopback import comes_from_program, owner_of_peer, plain_address
 from modelbox_server.service.context import Caller
 from modelbox_server.service.people import Person
 from modelbox_server.service.tokens import TOKEN_PREFIX
@@ -130,7 +130,7 @@ class ProxyIdentity:
         name = headers.get(self.user_header, "")
         if not name:
             return None
-        if _plain(address) not in self.addresses:
+        if plain_address(address) not in self.addresses:
             raise Unauthenticated(f"Your address may not say who calls: leave the header {self.user_header} out, or send a token.")
         groups = headers.get(self.groups_header, "") if self.groups_header else ""
         return Person(
@@ -305,15 +305,6 @@ class TokenGate:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
-
-
-def _plain(address: str) -> str:
-    """Return an address without the wrapping that sockets of both families give to those of IPv4."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
 def _network(address: str) -> str:

@@ -312,7 +312,8 @@ class ExchangeHandler(web.RequestHandler):
         route = f"{method} {self._path}" if self._path and method in self._verbs else "other"
         duration_s = time.perf_counter() - self._began_s
         self.face.meters.request_ended(route, outcome, duration_s, received_bytes=self._received_bytes, sent_bytes=self._sent_bytes)
-        level = logging.WARNING if self.get_status() >= _SERVER_ERROR else logging.DEBUG
+        # That the server is not ready is an answer, and Face has told why.
+        level = logging.WARNING if self.get_status() >= _SERVER_ERROR and outcome != "ok" else logging.DEBUG
         fields = {"route": route, "outcome": outcome, "duration_ms": round(duration_s * 1e3, 3), "user": self.caller.name}
         log.log(level, "%s: %s", route, outcome, extra={"fields": fields})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from modelbox_server.wiring import Services
 
 __all__ = ["Face", "ServiceHolder"]
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -166,6 +169,8 @@ class Face:
     def warm_up(self, *, settle: bool = False) -> None:
         """Start to open the services without waiting for them; a failure shows in the first request that needs them.
 
+        In a process that settles, the log tells at once whether they can work.
+
         Parameters
         ----------
         settle
@@ -173,26 +178,32 @@ class Face:
             all objects with the interpreter lock held: some 170 ms in a Jupyter server, set off every now and then by requests like ours.
             Once modules and services do not count among them any more, what is left to walk over takes a few.
         """
-        opening = self._workers.pool.submit(self._holder.get)
         if settle:
-            opening.add_done_callback(lambda _: gc.freeze())
+            self._workers.pool.submit(self._check).add_done_callback(lambda _: gc.freeze())
+        else:
+            self._workers.pool.submit(self._holder.get)
 
     async def problem(self) -> ModelBoxError | None:
         """Return why requests cannot be served now, or ``None``; kept for a second, as anybody may ask and asking costs a write."""
         if self._stopping is not None:
             return self._stopping
         if time.monotonic() - self._checked_at_s > _READY_MEMORY_S:
-            self._problem = await self.run(self._check)
+            await self.run(self._check)
             self._checked_at_s = time.monotonic()
         return self._problem
 
-    def _check(self) -> ModelBoxError | None:
+    def _check(self) -> None:
+        problem: ModelBoxError | None = None
         try:
             services: CheckableServices = self.services()
             services.check()
         except ModelBoxError as error:
-            return error
-        return None
+            problem = error
+        before, self._problem = self._problem, problem
+        if problem is not None and (before is None or before.detail != problem.detail):
+            log.warning("Not ready: %s", problem.detail)
+        elif problem is None and before is not None:
+            log.info("Ready again.")
 
     def check_open(self) -> None:
         """Return if new work is taken.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from modelbox.wire.json import encode
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["HEALTH"]
-
-log = logging.getLogger(__name__)
 
 
 class LiveExchange(Exchange):
@@ -37,7 +34,6 @@ class ReadyExchange(Exchange):
         if problem is None:
             await self.handler.send(encode({"status": "ok"}))
         else:
-            log.warning("Not ready: %s", problem.detail)
             self.handler.set_header("Retry-After", "5")
             await self.handler.send(encode({"status": "unavailable", "code": problem.code, "reason": problem.title}), status=503)
 

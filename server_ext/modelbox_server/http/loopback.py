@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["comes_from_program", "owner_of_peer"]
+__all__ = ["comes_from_program", "owner_of_peer", "plain_address"]
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _ESTABLISHED = "01"
@@ -80,6 +80,14 @@ def _plain(address: str | _Address) -> _Address:
     """Return an address in its shortest family: a server that listens for both sees callers by IPv4 as IPv6 ones."""
     parsed = ipaddress.ip_address(address)
     return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def plain_address(address: str) -> str:
+    """Return an address as people write it: without the wrapping that sockets of both families give to those of IPv4."""
+    try:
+        return str(_plain(address))
+    except ValueError:
+        return address
 
 
 def _is_loopback(host: str) -> bool:

@@ -95,7 +95,7 @@ def test_a_port_of_its_own_speaks_grpc_and_nothing_else(call_over: Callable[...,
 def test_a_port_that_is_taken_leaves_the_other_one_free() -> None:
     with live_server() as server:
         second = StandaloneServer(ephemeral_services, port=0, grpc_address=("127.0.0.1", server.port))
-        with pytest.raises(ConfigError, match="cannot be listened on"):
+        with pytest.raises(ConfigError, match=r"cannot be listened on \(another program does\): choose another"):
             asyncio.run(second.start())
         socket.create_server(("127.0.0.1", second.port)).close()
 

@@ -72,7 +72,8 @@ class Flaky:
         return ephemeral_services()
 
 
-def test_storage_that_is_away_is_a_503_until_it_is_back() -> None:
+def test_storage_that_is_away_is_a_503_until_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     flaky = Flaky()
     flaky.error = StorageUnavailable("The database at db.internal does not answer: start it.", retry_after_s=2.5)
     with live_server(flaky) as server:
@@ -84,11 +85,15 @@ def test_storage_that_is_away_is_a_503_until_it_is_back() -> None:
         ready = ApiClient(server.url).request("GET", "/readyz")
         assert (ready.status, ready.json["code"]) == (503, "storage_unavailable")
         assert "db.internal" not in ready.body.decode()
+        time.sleep(1.1)
+        assert client.request("GET", "/readyz").status == 503
         flaky.error = None
         assert client.api("GET", "/info").status == 200
         time.sleep(1.1)  # the answer about readiness is kept for a second
         assert client.request("GET", "/readyz").json == {"status": "ok"}
         assert flaky.opened == 1
+    told = [record.getMessage() for record in caplog.records if record.name == "modelbox_server.http.face"]
+    assert told == ["Not ready: The database at db.internal does not answer: start it.", "Ready again."]
 
 
 def test_a_full_disk_shows_in_readiness(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,4 +121,4 @@ def _print_settings(config: ServerConfig) -> None:
     idle = {section.name for section in SECTIONS if section.needed_by and config.text(section.needed_by[0]) != section.needed_by[1]}
     for name, value in config.shown().items():
         if value is not None and name.rpartition(".")[0] not in idle:
-            click.echo(f"{name} = {json.dumps(value)}")
+            click.echo(f"{name} = {json.dumps(value, ensure_ascii=False)}")

@@ -135,8 +135,8 @@ def _reload(server: StandaloneServer, read: Callable[[], ServerConfig], before: 
 
 def _tell(server: StandaloneServer, config: ServerConfig) -> None:
     is_blob_server = config.text("mode") == "blob"
-    roles = ("artifact",) if is_blob_server else ("metadata", "metrics", "artifact")
-    storage = ", ".join(f"{what} {config.text(f'{what}_storage')}" for what in roles)
+    kept = {"metadata": "metadata_storage", "metrics": "metrics_storage", "artifacts": "artifact_storage"}
+    storage = ", ".join(f"{what} {config.text(setting)}" for what, setting in kept.items() if what == "artifacts" or not is_blob_server)
     what = "ModelBox, a blob server," if is_blob_server else "ModelBox"
     sys.stderr.write(f"{what} listens at {server.url} ({config.text('listen_addr')}); {storage}; {config.source}.\n")
     if server.meters_url:

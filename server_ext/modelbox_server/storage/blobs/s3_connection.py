@@ -41,9 +41,10 @@ _REFUSED = {
     "InvalidAccessKeyId": "does not know the access key",
     "SignatureDoesNotMatch": "finds that the secret key is wrong",
     "ExpiredToken": "says that the session has expired",
-    "NoSuchBucket": "has no such bucket: make it, or name another",
+    "NoSuchBucket": "is not there: make it, or name another",
     "RequestTimeTooSkewed": "says that the clock of this machine is wrong",
 }
+_SILENT = "does not answer: start it, or mend the settings; calls work again as soon as it does"
 _AWAY = (boto_errors.HTTPClientError, boto_errors.ConnectionError, OSError)
 _NOBODY_THERE = (boto_errors.EndpointConnectionError, boto_errors.ConnectTimeoutError)
 
@@ -148,7 +149,7 @@ class S3Connection:
             The service has no room, is away or refuses us, or answered what nobody foresaw.
         """
         if time.monotonic() < self._away_until_s:
-            raise self._away("did not answer a moment ago")
+            raise self._away(_SILENT)
         try:
             yield
         except boto_errors.ClientError as error:
@@ -160,7 +161,7 @@ class S3Connection:
         except _AWAY as error:
             if isinstance(error, _NOBODY_THERE):
                 self._away_until_s = time.monotonic() + _AWAY_FOR_S
-            raise self._away("does not answer") from error
+            raise self._away(_SILENT) from error
         except boto_errors.BotoCoreError as error:
             raise StorageError(f"The S3 bucket {self.settings.bucket!r} cannot be used: {error}.") from error
 
