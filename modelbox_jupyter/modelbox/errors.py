@@ -28,6 +28,7 @@
     │   └── SchemaTooNew           500  FAILED_PRECONDITION
     ├── StorageUnavailable         503  UNAVAILABLE          exit 3
     │   ├── Collided               503
+    │   ├── HubUnavailable         503
     │   └── StorageFull            507  RESOURCE_EXHAUSTED
     ├── ServerUnreachable          503  UNAVAILABLE          exit 3
     └── MissingExtra               501  UNIMPLEMENTED        exit 2
@@ -48,6 +49,7 @@ __all__ = [
     "Collided",
     "ConfigError",
     "Conflict",
+    "HubUnavailable",
     "InvalidName",
     "InvalidQuery",
     "InvalidRequest",
@@ -350,6 +352,13 @@ class StorageUnavailable(ModelBoxError):
     http_status = 503
     grpc_code = "UNAVAILABLE"
     exit_code = 3
+
+
+class HubUnavailable(StorageUnavailable):
+    """The JupyterHub that knows people does not answer, so nobody can be let in; trying again later may work."""
+
+    code = "hub_unavailable"
+    title = "JupyterHub unavailable"
 
 
 class Collided(StorageUnavailable):

@@ -8,6 +8,7 @@ MODELBOX_API_TOKEN      token for that server
 MODELBOX_CA_FILE        PEM file of the authority, or of the certificate itself, of a server at an https address
 MODELBOX_JUPYTER_URL    set by the Jupyter extension for its kernels and terminals: where its API is
 MODELBOX_JUPYTER_TOKEN  set by the Jupyter extension: the token that its kernels use
+MODELBOX_HUB_URL        set by a JupyterHub for its users' servers: the ModelBox that they share, which JUPYTERHUB_API_TOKEN opens
 MODELBOX_DATA_DIR       folder of the local store, which scripts and the Jupyter extension share
 MODELBOX_CONFIG_DIR     folder that ``modelbox_client.toml`` is looked for in, after the current one
 MODELBOX_STATE_DIR      folder of the runtime files of standalone servers, and of journals that wait to be sent

@@ -35,6 +35,8 @@ from modelbox_server.http.face import Face
 from modelbox_server.http.handlers import handler_rules
 from modelbox_server.http.meters import METRICS_PATH, meters_app
 from modelbox_server.http.tls import certificate_digest, server_context
+from modelbox_server.hub.gate import HubGate
+from modelbox_server.hub.sign_in import sign_in_pages
 from modelbox_server.private_files import write_private
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelbox_server.http.auth import ProxyIdentity
+    from modelbox_server.http.exchange import Exchange
+    from modelbox_server.hub.client import HubConnection
     from modelbox_server.observing.meters import Meters
     from modelbox_server.wiring import Services
 
@@ -58,9 +62,11 @@ _IDLE_S = 600.0
 _WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104  (compared with, never bound to by default)
 
 
-def make_app(face: Face, grpc: GrpcServer) -> web.Application:
-    """Return the tornado application that serves `face` at ``/``, and the calls of `grpc` for web pages."""
-    rules = [*web_rules(face, grpc), *handler_rules(face, ExchangeHandler, ExchangeHandler)]
+def make_app(
+    face: Face, grpc: GrpcServer, prefix: str = "", pages: Mapping[str, Callable[[ExchangeHandler], Exchange]] = MappingProxyType({})
+) -> web.Application:
+    """Return the tornado application that serves `face` below `prefix`, and the calls of `grpc` for web pages."""
+    rules = [*web_rules(face, grpc, prefix), *handler_rules(face, ExchangeHandler, ExchangeHandler, prefix, pages)]
     return web.Application(list(rules), compress_response=False)
 
 
@@ -89,6 +95,9 @@ class StandaloneServer:
         Where ``PORT.json`` (mode 0600) tells programs of the same user the url and the token; ``None`` tells nobody.
     trust_same_user, needs_token, proxies
         Who is let in without a token: see :class:`~modelbox_server.http.auth.TokenGate`.
+    hub
+        The JupyterHub that this is a service of: it says who people are, and everything is served below its prefix for us. Nobody is let in
+        without a token then.
     grace_s
         How long requests that are under way may take to end when the server stops.
     notice_s
@@ -121,6 +130,7 @@ class StandaloneServer:
         trust_same_user: bool = False,
         needs_token: bool = True,
         proxies: ProxyIdentity | None = None,
+        hub: HubConnection | None = None,
         grace_s: float = GRACE_S,
         notice_s: float = 0.0,
         advertised: str = "",
@@ -143,14 +153,18 @@ class StandaloneServer:
         self._advertised = advertised
         self._collect_every_s = collect_every_s
         self._background: Background | None = None
-        self._gate = gate = TokenGate(self.token, trust_same_user=trust_same_user, needs_token=needs_token, proxies=proxies)
+        self._hub_gate = None if hub is None else HubGate(hub, self.token)
+        self._gate = gate = self._hub_gate or TokenGate(
+            self.token, trust_same_user=trust_same_user, needs_token=needs_token, proxies=proxies
+        )
+        self._prefix = "" if hub is None else hub.prefix
         gate.allow(hosts=allowed_hosts, origins=allowed_origins, holders=holders)
         self._face = Face(lambda: self._introduced(open_services()), gate, meters)
         gate.ask(self._face)
         self._meters_address = meters_address
         self._needs_meters = needs_meters
         self._meters_server: HTTPServer | None = None
-        self._trusted_user_id = os.getuid() if trust_same_user else None
+        self._trusted_user_id = os.getuid() if trust_same_user and hub is None else None
         self._server: HTTPServer | None = None
         self._listeners: list[socket.socket] = []
         self._stop_accepting: list[Callable[[], None]] = []
@@ -160,7 +174,7 @@ class StandaloneServer:
     @property
     def url(self) -> str:
         """Address for callers on this machine."""
-        return _url("http" if self._tls is None else "https", self._host, self.port)
+        return _url("http" if self._tls is None else "https", self._host, self.port) + self._prefix
 
     def _introduced(self, services: Services) -> Services:
         """Tell the services where they can be reached."""
@@ -198,7 +212,8 @@ class StandaloneServer:
 
     def application(self, grpc: GrpcServer) -> web.Application:
         """Return what is served over HTTP."""
-        return make_app(self._face, grpc)
+        pages = {} if self._hub_gate is None else sign_in_pages(self._hub_gate)
+        return make_app(self._face, grpc, self._prefix, pages)
 
     def grpc_server(self) -> GrpcServer:
         """Return what is served over gRPC."""

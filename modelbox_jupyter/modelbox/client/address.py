@@ -7,6 +7,8 @@ written                      means
 ``http(s)://host[:port]/x``  a server, below a path prefix if there is one
 ``/folder``, ``./x``, ``~``  the local store in that folder
 a :class:`~pathlib.Path`     the local store in that folder
+``local``, ``shared``        stores with a name, which
+                             :mod:`modelbox.client.discovery` knows
 ============================ ============================================
 """
 

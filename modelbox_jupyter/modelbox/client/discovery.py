@@ -1,14 +1,17 @@
-"""Where the store is: the first of six places that says so, with the reason.
+"""Where the store is: the first of seven places that says so, with the reason.
 
 1. the argument of :class:`modelbox.ModelBox`;
 2. ``MODELBOX_API_ADDR`` (and ``MODELBOX_API_TOKEN``);
-3. the Jupyter server that owns this kernel or terminal;
-4. ``modelbox_client.toml`` in the current folder or the configuration folder;
-5. a standalone server of the same user on this machine;
-6. the local store, in this process.
+3. the ModelBox that the users of a JupyterHub share, which the Hub names to their servers: ``MODELBOX_HUB_URL``;
+4. the Jupyter server that owns this kernel or terminal;
+5. ``modelbox_client.toml`` in the current folder or the configuration folder;
+6. a standalone server of the same user on this machine;
+7. the local store, in this process.
 
-What the user wrote (1, 2, 4) is taken at its word: a server that is away is then an error, never a silent move to another store. What is
-only found (3, 5) must answer, or the search goes on; :class:`Where` says what was passed over.
+What somebody wrote (1, 2, 3, 5) is taken at its word: a server that is away is then an error, never a silent move to another store. What is
+only found (4, 6) must answer, or the search goes on; :class:`Where` says what was passed over.
+
+Two stores have names, wherever an address is asked for: ``local``, the one in the user's data folder, and ``shared``, the one of the Hub.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from modelbox import settings
 from modelbox.client.address import ServerAddress, parse_address
@@ -46,30 +50,43 @@ class Where:
     Parameters
     ----------
     kind
-        ``"jupyter"`` (the server of this kernel), ``"server"`` (another server), ``"local"`` (a folder, in this process), ``"memory"``, or
-        ``"offline"`` (a folder of journals that wait for a store).
+        ``"jupyter"`` (the server of this kernel), ``"hub"`` (the one that the users of a JupyterHub share), ``"server"`` (another server),
+        ``"local"`` (a folder, in this process), ``"memory"``, or ``"offline"`` (a folder of journals that wait for a store).
     address
         URL of the server, or the folder.
     reason
         What decided it, as part of a sentence: ``"MODELBOX_API_ADDR is set"``.
     detail
         What was passed over on the way and why; empty when nothing was.
+    user
+        Who the store sees there, where the environment says so.
     """
 
-    kind: Literal["jupyter", "server", "local", "memory", "offline"]
+    kind: Literal["jupyter", "hub", "server", "local", "memory", "offline"]
     address: str
     reason: str
     detail: str = ""
+    user: str = ""
 
     def __str__(self) -> str:
-        what = {
-            "jupyter": "the Jupyter server of this kernel",
-            "server": "a ModelBox server",
-            "local": "the local store in this process",
-            "memory": "a store in memory",
-            "offline": "journals that wait for 'modelbox sync'",
-        }[self.kind]
-        return f"{self.address} ({what}): {self.reason}." + (f" {self.detail}" if self.detail else "")
+        return f"{self.address} ({self.what}): {self.reason}." + (f" {self.detail}" if self.detail else "")
+
+    @property
+    def what(self) -> str:
+        """What kind of store it is, in words."""
+        match self.kind:
+            case "jupyter":
+                return "the Jupyter server of this kernel"
+            case "hub":
+                return f"shared ModelBox of {urlsplit(self.address).netloc}" + (f", as {self.user}" if self.user else "")
+            case "server":
+                return "a ModelBox server"
+            case "local":
+                return "the local store in this process"
+            case "memory":
+                return "a store in memory"
+            case "offline":
+                return "journals that wait for 'modelbox sync'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +127,19 @@ def find_store(
         return _named(named, "MODELBOX_API_ADDR", "MODELBOX_API_ADDR is set", token or env.get("MODELBOX_API_TOKEN"), env)
     passed: list[str] = []
     found = (
-        _jupyter_by_environment(env, passed)
+        _hub(env, "MODELBOX_HUB_URL is set")
+        or _jupyter_by_environment(env, passed)
         or _jupyter_by_runtime_file(env, passed)
         or _configured(env, cwd or Path.cwd(), token)
         or _standalone(env, passed)
         or Found(Where("local", str(settings.data_folder(env)), "no server was found, so runs are kept in this folder"))
     )
-    where = Where(found.where.kind, found.where.address, found.where.reason, " ".join(passed))
-    return replace(found, where=where, token=token or found.token, ca_file=found.ca_file or env.get("MODELBOX_CA_FILE", ""))
+    return replace(
+        found,
+        where=replace(found.where, detail=" ".join(passed)),
+        token=token or found.token,
+        ca_file=found.ca_file or env.get("MODELBOX_CA_FILE", ""),
+    )
 
 
 def find_offline(
@@ -161,7 +183,7 @@ def open_store(found: Found) -> Transport:
     StorageError
         The folder of a local store cannot be used.
     """
-    if found.where.kind in {"jupyter", "server"}:
+    if found.where.kind in {"jupyter", "hub", "server"}:
         from modelbox.client.http import HttpTransport
         from modelbox.client.trust import Trust
 
@@ -182,6 +204,13 @@ def _named(
     address: str | os.PathLike[str], source: str, reason: str, token: str | None, env: Mapping[str, str], ca_file: str = ""
 ) -> Found:
     ca_file = ca_file or env.get("MODELBOX_CA_FILE", "")
+    if address == "local":
+        return Found(Where("local", str(settings.data_folder(env)), reason))
+    if address == "shared":
+        shared = _hub(env, reason)
+        if shared is None:
+            raise ConfigError(f"{source} is 'shared', but no JupyterHub names a shared ModelBox here (MODELBOX_HUB_URL): give its address.")
+        return replace(shared, token=token or shared.token, ca_file=ca_file)
     match parse_address(address, source=source):
         case ServerAddress() as server:
             own = _runtime_record(settings.servers_folder(env) / f"{server.port}.json") if server.is_loopback else None
@@ -192,6 +221,19 @@ def _named(
             return Found(Where("server", str(server), reason), token or own.get("token"), ca_file, own.get("certificate_sha256", ""))
         case folder:
             return Found(Where("local", str(folder), reason))
+
+
+def _hub(env: Mapping[str, str], reason: str) -> Found | None:
+    url = env.get("MODELBOX_HUB_URL")
+    if not url:
+        return None
+    address = parse_address(url, source="MODELBOX_HUB_URL")
+    if not isinstance(address, ServerAddress):
+        raise ConfigError(
+            f"MODELBOX_HUB_URL is {shortened(url, 60)}: it is the URL of a server, such as https://hub.example/services/modelbox."
+        )
+    where = Where("hub", str(address), reason, user=env.get("JUPYTERHUB_USER", ""))
+    return Found(where, env.get("MODELBOX_API_TOKEN") or env.get("JUPYTERHUB_API_TOKEN"), env.get("MODELBOX_CA_FILE", ""))
 
 
 def _jupyter_by_environment(env: Mapping[str, str], passed: list[str]) -> Found | None:

@@ -50,7 +50,8 @@ class StatusView:
             return cls(box.where, None, error.detail)
 
     def _rows(self) -> list[tuple[str, str]]:
-        rows = [("store", self.where.address), ("because", self.where.reason)]
+        shared = [("store", self.where.what), ("address", self.where.address)]
+        rows = [*(shared if self.where.kind == "hub" else [("store", self.where.address)]), ("because", self.where.reason)]
         if self.where.detail:
             rows.append(("passed over", self.where.detail))
         if self.info is None:
@@ -91,7 +92,7 @@ class OpenView:
         match self.where.kind:
             case "jupyter":
                 return "JupyterLab lists the experiments in the ModelBox panel of the left sidebar: command 'Show ModelBox Experiments'."
-            case "server":
+            case "server" | "hub":
                 return f"The experiments are at {self.where.address}."
             case _:
                 return f"{self.where.address} has no page of its own: %modelbox runs lists its experiments."
@@ -103,7 +104,7 @@ class OpenView:
                 # JupyterLab carries out the command of a button; elsewhere the sentence beside it says what to do.
                 button = f'<button type="button" class="jp-mod-styled" data-commandlinker-command="{_SHOW_PANEL}">Show experiments</button>'
                 return html_view(f"<p>{button} in the ModelBox panel of JupyterLab's left sidebar</p>")
-            case "server" if address.startswith(("http://", "https://")):
+            case "server" | "hub" if address.startswith(("http://", "https://")):
                 return html_view(f'<p><a href="{escape(address)}" target="_blank" rel="noopener">{escape(address)}</a></p>')
             case _:
                 return html_view(f"<p>{escape(repr(self))}</p>")

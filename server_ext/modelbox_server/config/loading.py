@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelbox.errors import ConfigError, nearest, shortened
+from modelbox_server.config.hub import contradictions_of_hub, hub_defaults
 from modelbox_server.config.table import METRICS_PORT, MIN_TICKET_KEY_CHARACTERS, SECTIONS, SETTINGS, find_setting
 
 if TYPE_CHECKING:
@@ -163,12 +164,14 @@ def read_config(
         raise ConfigError(f"{source} is not TOML: {error}.") from None
     problems = list(_unknown(document))
     values: dict[str, Value] = {}
+    told = hub_defaults(env)
     for setting in SETTINGS:
+        default = told.get(setting.path, setting.default)
         try:
-            values[setting.path] = _value(setting, document, env)
+            values[setting.path] = _value(setting, document, env, default)
         except _Wrong as wrong:
             problems.append(f"{setting.path}: {wrong}")
-            values[setting.path] = setting.default
+            values[setting.path] = default
     problems += _contradictions(values, document)
     if is_readable_by_others and (open_secrets := list(_secrets_in(document))):
         problems.append(
@@ -199,20 +202,20 @@ def _unknown(document: Mapping[str, object]) -> Iterator[str]:
             yield f"{key}: unknown {what}. {nearest(key, [*sections, *sections['']]) or 'Remove it.'}"
 
 
-def _value(setting: Setting, document: Mapping[str, object], env: Mapping[str, str]) -> Value:
+def _value(setting: Setting, document: Mapping[str, object], env: Mapping[str, str], default: Value) -> Value:
     if (given := env.get(setting.variable)) is not None:
         return _checked(setting, _from_environment(setting, given), f"{setting.variable} is ")
     if setting.secret and (path := env.get(f"{setting.variable}_FILE")) is not None:
         return _from_file(path)
     table = document.get(setting.section, {}) if setting.section else document
     if not isinstance(table, dict):
-        return setting.default
+        return default
     if setting.secret and (path := table.get(f"{setting.name}_file")) is not None:
         if setting.name in table:
             raise _Wrong(f"{setting.name} and {setting.name}_file are both there, keep one of them.")
         return _from_file(path)
     if setting.name not in table:
-        return setting.default
+        return default
     return _checked(setting, _resolved(table[setting.name], env), "got ")
 
 
@@ -302,6 +305,7 @@ def _contradictions(values: Mapping[str, Value], document: Mapping[str, object])
             yield f"{other}: missing, {given} needs it."
     yield from _contradictions_of_proxies(values)
     yield from _contradictions_of_tickets(values)
+    yield from contradictions_of_hub(values)
 
 
 def _contradictions_of_proxies(values: Mapping[str, Value]) -> Iterator[str]:

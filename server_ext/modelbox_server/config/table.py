@@ -1,6 +1,7 @@
 """The table of settings of ``modelbox server``: validation, help, documentation and the file of ``init-config`` are all made from it.
 
-A setting is found in this order: the environment variable ``MODELBOX_<SECTION>_<KEY>`` (:attr:`Setting.variable`), the file, the default.
+A setting is found in this order: the environment variable ``MODELBOX_<SECTION>_<KEY>`` (:attr:`Setting.variable`), the file, what a
+JupyterHub tells its service (:mod:`modelbox_server.config.hub`), the default.
 A text in the file may be ``"${NAME}"``, which stands for the environment variable `NAME`; a secret may instead stand in a file of its own,
 which ``<key>_file`` names, or the variable with ``_FILE`` behind its name.
 """
@@ -111,6 +112,7 @@ SECTIONS = (
     Section("tickets", "What lets clients transfer bytes by way of blob servers."),
     Section("garbage", "What no artifact refers to any more."),
     Section("auth", "Who may call."),
+    Section("hub", "A JupyterHub that knows people; for a service that it starts itself, all of this is in the environment."),
 )
 """The tables of the file, in their order."""
 
@@ -342,9 +344,9 @@ SETTINGS: tuple[Setting, ...] = (
         "auth",
         "mode",
         "text",
-        "Whether callers need a token. Without one, the server may only listen on the loopback address.",
+        "Whether callers need a token: of this server, or of a JupyterHub. Without one, it may only listen on the loopback address.",
         "token",
-        choices=("token", "none"),
+        choices=("token", "hub", "none"),
     ),
     Setting("auth", "allow_open_network", "boolean", "Allow mode none on an address that other machines can reach.", False),
     Setting("auth", "token", "text", "The token. When left out, a random one that is kept for the port.", None, secret=True),
@@ -369,6 +371,19 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("auth", "proxy_groups_header", "text", "Header in which it names their groups, separated by commas."),
     Setting("auth", "proxy_addresses", "list of texts", "Addresses of these proxies; what others say in these headers is refused.", ()),
+    Setting("hub", "api_url", "text", "Where this server reaches the API of the Hub, such as http://hub:8081/hub/api."),
+    Setting("hub", "api_token", "text", "The token of this service at the Hub.", None, secret=True),
+    Setting("hub", "service_name", "text", "Its name among the services of the Hub.", "modelbox"),
+    Setting("hub", "client_id", "text", "Its name as an OAuth client; service-NAME when left out."),
+    Setting("hub", "service_prefix", "text", "The path that everything is served below.", "/services/modelbox/"),
+    Setting("hub", "base_url", "text", "Where browsers find the Hub, without hub/: a path, or an address when it is on another host.", "/"),
+    Setting(
+        "hub",
+        "admins_are_operators",
+        "boolean",
+        "Whether administrators of the Hub may do everything here, as those with the scope custom:modelbox:admin may.",
+        False,
+    ),
 )
 """Every setting, in the order of the file."""
 

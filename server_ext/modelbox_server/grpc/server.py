@@ -27,6 +27,7 @@ from modelbox_server.grpc.points import point_of
 from modelbox_server.grpc.schema import PACKAGE, SERVICES, message
 from modelbox_server.grpc.short import LoggedPoints
 from modelbox_server.grpc.statuses import go_name
+from modelbox_server.http.auth import sent_token
 from modelbox_server.observing.logs import REQUEST_ID
 
 if TYPE_CHECKING:
@@ -155,9 +156,8 @@ class GrpcServer:
         return caller
 
     async def _caller(self, headers: Mapping[str, str], peer: Peer) -> Caller:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
         is_marked = not _MARKS_OF_PROXIES.isdisjoint(headers) or any(name.startswith("x-forwarded-") for name in headers)
-        sent = token.strip() if scheme.lower() == "bearer" else ""
+        sent = sent_token(headers.get("authorization", ""))
         is_trusted = peer.is_same_user and not is_marked
         return await self._gate.caller(sent, headers, face="grpc", address=peer.address, is_trusted=is_trusted)
 

@@ -143,14 +143,14 @@ class WebExchange(Exchange):
         await self.handler.send_piece(base64.b64encode(frame) if self._media in _TEXT else frame)
 
 
-def web_rules(face: Face, server: GrpcServer) -> list[tuple[str, type[WebHandler], dict[str, object]]]:
-    """Return the tornado rules that serve every method of `server`, below the paths that gRPC gives them."""
+def web_rules(face: Face, server: GrpcServer, prefix: str = "") -> list[tuple[str, type[WebHandler], dict[str, object]]]:
+    """Return the tornado rules that serve every method of `server`, at the paths that gRPC gives them, below `prefix`."""
     rules: list[tuple[str, type[WebHandler], dict[str, object]]] = []
     for service, rpcs in SERVICES.items():
         for name, rpc in rpcs.items():
             path = f"/{PACKAGE}.{service}/{name}"
             verb = Verb("read" if name.startswith(_READ_BY_NAME) else "write", MAX_MESSAGE_BYTES * 4 // 3, _exchange(server, name, rpc))
-            rules.append((re.escape(path), WebHandler, {"face": face, "verbs": {"POST": verb}, "path": path}))
+            rules.append((re.escape(prefix + path), WebHandler, {"face": face, "verbs": {"POST": verb}, "path": path}))
     return rules
 
 

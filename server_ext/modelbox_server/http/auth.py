@@ -33,7 +33,19 @@ if TYPE_CHECKING:
     from tornado import web
     from tornado.http1connection import HTTP1Connection
 
-__all__ = ["Action", "Directory", "Gate", "ProxyIdentity", "TokenGate", "bearer_token", "os_user"]
+__all__ = [
+    "Action",
+    "Directory",
+    "Gate",
+    "ProxyIdentity",
+    "TokenGate",
+    "bearer_token",
+    "host_name",
+    "is_ip_address",
+    "os_user",
+    "sent_token",
+    "token_digest_of",
+]
 
 _FAILURES_PER_MINUTE = 20
 _WINDOW_S = 60.0
@@ -81,8 +93,33 @@ def os_user() -> str:
 
 def bearer_token(handler: web.RequestHandler) -> str:
     """Return the token of an ``Authorization: Bearer`` header, or an empty string."""
-    scheme, _, token = handler.request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    return sent_token(handler.request.headers.get("Authorization", ""))
+
+
+def sent_token(authorization: str) -> str:
+    """Return the token of an Authorization header, or an empty string. Jupyter's programs call the scheme ``token``."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() in {"bearer", "token"} else ""
+
+
+def token_digest_of(token: str) -> bytes:
+    """Return the SHA-256 of a token, whatever characters it has."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+
+
+def host_name(header: str) -> str:
+    """Return the name, or address, that a Host header tells, in lower case; empty where it tells none."""
+    match = _HOST.fullmatch(header)
+    return match["name"].lower() if match else ""
+
+
+def is_ip_address(name: str) -> bool:
+    """Tell whether a host is an IP address, which cannot be pointed elsewhere as names can."""
+    try:
+        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 class Directory(Protocol):
@@ -173,7 +210,7 @@ class TokenGate:
     ) -> None:
         self._trust_same_user = trust_same_user
         self._needs_token = needs_token
-        self._digest = _digest(token)
+        self._digest = token_digest_of(token)
         self._user = os_user() if user is None else user
         self._clock = clock
         self._proxies = proxies
@@ -237,10 +274,9 @@ class TokenGate:
                 return await self._directory.person(person, face=face, address=address)
         if not token and (is_trusted or not self._needs_token):
             return Caller(self._user, face, address)
-        digest = _digest(token)
-        names = [name for known, name in ((self._digest, self._user), *self._holders.items()) if hmac.compare_digest(digest, known)]
-        if names:
-            return Caller(names[0], face, address)
+        digest = token_digest_of(token)
+        if name := self.holds(digest):
+            return Caller(name, face, address)
         if not token:
             raise Unauthenticated("This needs a token: send 'Authorization: Bearer TOKEN'.")
         if token.startswith(TOKEN_PREFIX) and self._directory is not None:
@@ -252,6 +288,12 @@ class TokenGate:
         self._count_failure(address)
         raise Unauthenticated("The token is not valid: send the token of this server, or one that was made for you.")
 
+    def holds(self, digest: bytes) -> str:
+        """Return who holds the token of this server, or an additional one, with this digest; empty when nobody does."""
+        known = ((self._digest, self._user), *self._holders.items())
+        names = [name for one, name in known if hmac.compare_digest(digest, one)]
+        return names[0] if names else ""
+
     async def _is_same_user(self, handler: web.RequestHandler) -> bool:
         if not self._trust_same_user or not comes_from_program(handler.request.headers):
             return False
@@ -261,9 +303,8 @@ class TokenGate:
         return connection is not None and await asyncio.to_thread(owner_of_peer, connection) == os.getuid()
 
     def _check_host(self, header: str) -> None:
-        match = _HOST.fullmatch(header)
-        name = match["name"].lower() if match else ""
-        if name not in self._hosts and not _is_address(name):
+        name = host_name(header)
+        if name not in self._hosts and not is_ip_address(name):
             raise Misdirected(
                 f"This server does not answer for the host {shortened(header)}: use its IP address or localhost, or allow the name.",
                 field="Host",
@@ -303,10 +344,6 @@ class TokenGate:
         times.append(now_s)
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
-
-
 def _network(address: str) -> str:
     """Return what one caller has: an address of IPv4, or all of the 2^64 of IPv6 that begin alike."""
     try:
@@ -316,11 +353,3 @@ def _network(address: str) -> str:
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(getattr(parsed, "ipv4_mapped", None) or parsed)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return False
-    return True

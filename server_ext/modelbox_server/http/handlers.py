@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from modelbox.errors import NotFound, shortened
@@ -22,7 +23,7 @@ from modelbox_server.http.page import PAGE, ToPageExchange
 from modelbox_server.http.uploads import UploadExchange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from modelbox.wire.routes import Route
     from modelbox_server.http.face import Face
@@ -95,7 +96,13 @@ class UnknownExchange(Exchange):
         raise AssertionError
 
 
-def handler_rules(face: Face, closed: type[ExchangeHandler], open_to_all: type[ExchangeHandler], prefix: str = "") -> list[Rule]:
+def handler_rules(
+    face: Face,
+    closed: type[ExchangeHandler],
+    open_to_all: type[ExchangeHandler],
+    prefix: str = "",
+    pages: Mapping[str, Callable[[ExchangeHandler], Exchange]] = MappingProxyType({}),
+) -> list[Rule]:
     """Return the tornado rules that serve everything below `prefix`.
 
     Parameters
@@ -106,6 +113,8 @@ def handler_rules(face: Face, closed: type[ExchangeHandler], open_to_all: type[E
         :class:`ExchangeHandler`, or what a surrounding server makes of it for paths that need a credential and for those that do not.
     prefix
         Path in front of ``/api/v1``, ``/healthz`` and the page at ``/``, without a slash at its end.
+    pages
+        What else is open to everybody, by path, or takes the place of what is.
     """
     paths: defaultdict[str, dict[str, Verb]] = defaultdict(dict)
     for route in ROUTES:
@@ -118,7 +127,7 @@ def handler_rules(face: Face, closed: type[ExchangeHandler], open_to_all: type[E
     paths[METRICS_PATH]["GET"] = Verb("read", 0, MetersExchange)
 
     rules = [_rule(face, closed, prefix + _pattern(path), verbs, path) for path, verbs in paths.items()]
-    opened: dict[str, type[Exchange]] = {**HEALTH, **PAGE}
+    opened: dict[str, Callable[[ExchangeHandler], Exchange]] = {**HEALTH, **PAGE, **pages}
     if prefix:
         opened[""] = ToPageExchange
     rules += [

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelbox_server.http.auth import ProxyIdentity
+    from modelbox_server.hub.client import HubConnection
     from modelbox_server.wiring import Services
 
 __all__ = ["LiveServer", "live_server", "serving"]
@@ -47,8 +48,10 @@ def live_server(
     trust_same_user: bool = False,
     tls: tuple[Path, Path] | None = None,
     grpc_address: tuple[str, int] | None = None,
+    allowed_hosts: Collection[str] = (),
     allowed_origins: Collection[str] = (),
     proxies: ProxyIdentity | None = None,
+    hub: HubConnection | None = None,
 ) -> Iterator[LiveServer]:
     """Serve until the ``with`` block ends, then stop gracefully and close the services.
 
@@ -68,21 +71,27 @@ def live_server(
         Files of a certificate and its key, to speak TLS.
     grpc_address
         A second place to listen, for gRPC alone; port 0 is a free one, which the yielded server tells.
+    allowed_hosts
+        Names under which it may be addressed, besides localhost and addresses.
     allowed_origins
         Web pages besides those of this server that may use it.
     proxies
         Who may say who calls.
+    hub
+        The JupyterHub that knows people.
     """
     server = StandaloneServer(
         open_services or _ephemeral,
         port=port,
         grpc_address=grpc_address,
         tls=tls,
+        allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,
         token=token,
         runtime_folder=runtime_folder,
         trust_same_user=trust_same_user,
         proxies=proxies,
+        hub=hub,
     )
     with serving(server):
         yield LiveServer(server.url, server.token, server.port, server.grpc_address and server.grpc_address[1])

@@ -83,11 +83,14 @@ def start(config_path: Path | None, mode: str | None, *, allow_insecure_config: 
 
 def _server(config: ServerConfig, services: Services, listening: dict[str, Any]) -> StandaloneServer:
     from modelbox_server.config.files import holders_of, proxies_of
+    from modelbox_server.config.hub import hub_of
     from modelbox_server.http.tokens import kept_token
     from modelbox_server.standalone import StandaloneServer
 
-    # A free port is another one next time, so there is nothing to keep a token for.
-    kept = kept_token(servers_folder() / f"{config.listen.port}.token") if config.listen.port else None
+    hub = hub_of(config)
+    # A free port is another one next time, so there is nothing to keep a token for. Behind a Hub, whoever may do everything is known by it,
+    # and a token in a file would be for all users whose servers run under this account.
+    kept = kept_token(servers_folder() / f"{config.listen.port}.token") if config.listen.port and hub is None else None
     return StandaloneServer(
         lambda: services,
         grpc_address=None if config.grpc_listen is None else (config.grpc_listen.host, config.grpc_listen.port),
@@ -95,9 +98,10 @@ def _server(config: ServerConfig, services: Services, listening: dict[str, Any])
         holders=holders_of(config),
         allowed_hosts=config.texts("allowed_hosts"),
         allowed_origins=config.texts("allowed_origins"),
-        runtime_folder=servers_folder(),
+        runtime_folder=servers_folder() if hub is None else None,
+        hub=hub,
         trust_same_user=config.is_on("auth.trust_same_user_loopback"),
-        needs_token=config.text("auth.mode") == "token",
+        needs_token=config.text("auth.mode") != "none",
         proxies=proxies_of(config),
         advertised=config.text("advertise_addr"),
         collect_every_s=config.number("garbage.every_s"),

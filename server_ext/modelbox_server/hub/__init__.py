@@ -1,0 +1,1 @@
+"""ModelBox behind a JupyterHub: its users, its groups and its tokens are those of ModelBox."""
