@@ -96,10 +96,10 @@ def bearer_token(handler: web.RequestHandler) -> str:
     return sent_token(handler.request.headers.get("Authorization", ""))
 
 
-def sent_token(authorization: str) -> str:
-    """Return the token of an Authorization header, or an empty string. Jupyter's programs call the scheme ``token``."""
+def sent_token(authorization: str, schemes: Collection[str] = ("bearer",)) -> str:
+    """Return the token of an Authorization header with one of these schemes, or an empty string."""
     scheme, _, token = authorization.partition(" ")
-    return token.strip() if scheme.lower() in {"bearer", "token"} else ""
+    return token.strip() if scheme.lower() in schemes else ""
 
 
 def token_digest_of(token: str) -> bytes:

@@ -228,13 +228,17 @@ class ExchangeHandler(web.RequestHandler):
             stream.close()
 
     def _refuse(self, error: ModelBoxError | web.HTTPError) -> None:
-        """Answer with `error`, now or after the rest of a small body has been dropped."""
+        """Answer with `error`, now or after the rest of a small body has been dropped.
+
+        Where there is no body, the verb answers: tornado hangs up after an answer that came before the end of its request, without having
+        said so, and a proxy that keeps connections would send the next request, of somebody else, into that.
+        """
         self._abandon()
         self._refusal = problem_for(error, self.request_id)
         declared = self._declared_bytes
-        if declared == 0 or "Expect" in self.request.headers:
+        if "Expect" in self.request.headers:
             self._send_problem(self._refusal)
-        elif not 0 < declared <= _DISCARD_BYTES:
+        elif not 0 <= declared <= _DISCARD_BYTES:
             self.set_header("Connection", "close")
             self._write_problem(self._refusal)
             self.flush()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from tornado import web
 
 from modelbox.errors import PermissionDenied, Unauthenticated
-from modelbox_server.http.auth import TokenGate, bearer_token, is_ip_address, token_digest_of
+from modelbox_server.http.auth import TokenGate, is_ip_address, sent_token, token_digest_of
 from modelbox_server.hub.client import HubClient
 from modelbox_server.hub.identity import HubPeople
 from modelbox_server.service.context import Caller
@@ -34,6 +34,7 @@ XSRF_HEADER: Final = "X-XSRFToken"
 LOGIN_HEADER: Final = "ModelBox-Login"
 """On refusals: where a browser signs in, relative to the page."""
 
+_SCHEMES: Final = ("bearer", "token")  # the second is how Jupyter's own programs say it
 _SESSION_DAYS: Final = 14
 _FRAMES: Final = {
     # What is served here, errors too, lies on the origin of other users' pages: they must not get hold of it in a frame or a window.
@@ -67,7 +68,7 @@ class HubGate(TokenGate):
         address = self._address_of(handler)
         if action is None:
             return Caller(name="", face="http", address=address)
-        token = bearer_token(handler)
+        token = sent_token(handler.request.headers.get("Authorization", ""), _SCHEMES)
         if not token and (token := self.session(handler)):
             self._check_browser(handler, token)
         elif handler.request.headers.get("Origin") is not None:

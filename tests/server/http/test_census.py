@@ -1,6 +1,9 @@
 """Nothing is open that is not meant to be: every path and verb that the server has, asked for without, and with a wrong, credential."""
 
 import re
+from contextlib import closing
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -50,6 +53,22 @@ def test_a_refused_caller_is_told_what_is_missing(client: ApiClient) -> None:
         assert answer.json["code"] == "unauthenticated"
         assert "Authorization: Bearer TOKEN" in answer.json["detail"]
         assert answer.json["request_id"] == answer.headers["x-request-id"]
+
+
+def test_a_refusal_leaves_the_connection_as_it_is(client: ApiClient) -> None:
+    """A proxy keeps connections for whoever comes next: a server that hung up after a refusal would drop their request."""
+    with closing(HTTPConnection(urlsplit(client.url).netloc, timeout=30)) as connection:
+        connection.connect()
+        used = connection.sock
+        for _ in range(3):
+            connection.request("GET", f"{urlsplit(client.url).path}/api/v1/info", headers={"Authorization": "Bearer wrong"})
+            response = connection.getresponse()
+            assert (response.status in {401, 403, 429}, bool(response.read())) == (True, True)
+            assert connection.sock is used  # the client makes a new one once a server has hung up, or has said that it will
+            used.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                used.recv(1)
+            used.settimeout(30)
 
 
 def test_a_refused_body_is_not_waited_for(client: ApiClient) -> None:
