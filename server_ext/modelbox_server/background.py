@@ -97,4 +97,6 @@ class Background:
             # Whatever it was, the next round is another try, and nobody else would see it.
             _log.exception("This server could not %s.", what)
         else:
-            self._trouble = ""
+            if self._trouble:
+                self._trouble = ""
+                _log.info("The storage of this server is back.")

@@ -183,7 +183,9 @@ def _create_token(call: Call[m.Empty, a.TokenCreate]) -> a.TokenCreated:
 
 @_carries_out(routes.REVOKE_TOKEN)
 def _revoke_token(call: Call[m.Empty, None]) -> m.Deleted:
-    return call.services.tokens.revoke(call.caller, call.path["token_id"])
+    gone = call.services.tokens.revoke(call.caller, call.path["token_id"])
+    call.services.people.forget()
+    return gone
 
 
 # --- experiments -------------------------------------------------------------------------------------------------------------------------

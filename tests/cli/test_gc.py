@@ -50,8 +50,8 @@ def test_garbage_is_counted_by_a_dry_run_and_removed_without(config: Path, tmp_p
         assert main(["server", "gc", "--config-path", str(config), *options]) == 0
         return capsys.readouterr().out
 
-    assert gc().startswith("0 contents (0 bytes)")
-    assert gc("--grace-s", "0", "--dry-run") == "1 contents (7 bytes), 0 leftovers of uploads (0 bytes) and 0 points would be removed.\n"
+    assert gc().endswith("were removed. What was stored within the last 3600 s is spared.\n")
+    assert gc("--grace-s", "0", "--dry-run") == "1 content (7 bytes), 0 leftovers of uploads (0 bytes) and 0 points would be removed.\n"
     found = json.loads(gc("--grace-s", "0", "--json"))
     assert found == {"points": 0, "blobs": 1, "blob_bytes": 7, "leftovers": 0, "leftover_bytes": 0, "dry_run": False}
     assert b"".join(running.artifacts.open(caller, artifacts[0].id).chunks) == b"kept"

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import json
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from modelbox.settings import servers_folder
 from modelbox.testing.fixtures import clean_modelbox_environment
 from modelbox.testing.server_process import running_server
 from modelbox_server.config.table import SETTINGS
+from modelbox_server.private_files import write_private
 
 __all__ = ["clean_modelbox_environment"]
 
@@ -102,6 +104,14 @@ def test_a_token_that_others_could_have_written_is_not_told(capsys: pytest.Captu
     told = capsys.readouterr()
     assert "others may read it" in told.err
     assert "theirs" not in told.out + told.err
+
+
+def test_the_token_of_a_server_that_was_killed_is_not_told(clean_modelbox_environment: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = subprocess.Popen(["/bin/true"])
+    ended.wait()
+    write_private(servers_folder() / "8085.json", json.dumps({"url": "http://127.0.0.1:8085", "token": "t", "pid": ended.pid}))
+    assert main(["server", "token"]) == 5
+    assert capsys.readouterr().err == "modelbox: No server of yours runs on port 8085: start one, or say --port.\n"
 
 
 def test_token_without_a_server_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,5 +30,6 @@ def test_that_the_store_is_away_is_said_once(monkeypatch: pytest.MonkeyPatch, ca
         background.stop()
     services.close()
     assert [record.getMessage() for record in caplog.records] == [
-        "This server could not say that it is there: The database does not answer: start it."
+        "This server could not say that it is there: The database does not answer: start it.",
+        "The storage of this server is back.",
     ]

@@ -80,6 +80,13 @@ def test_a_revoked_token_stops_within_five_seconds(operator: ApiClient, token: C
     assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
 
 
+def test_a_token_opens_nothing_where_it_was_revoked(operator: ApiClient, token: Callable[..., tuple[str, ApiClient, str]]) -> None:
+    _, alice, token_id = token("alice")
+    assert alice.api("GET", "/access").status == 200
+    assert operator.api("DELETE", f"/tokens/{token_id}").json == {"deleted": 1}
+    assert alice.api("GET", "/access").status == 401
+
+
 def test_a_proxy_says_who_calls_and_nobody_else_does(operator: ApiClient) -> None:
     carol = behind_proxy(operator, "carol", "vision, nlp")
     me = carol.api("GET", "/access").json

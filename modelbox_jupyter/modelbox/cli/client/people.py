@@ -133,7 +133,7 @@ def revoke_token(session: Session, token: str) -> None:
     if not is_id(token) and not named:
         raise NotFound(f"You have no token {shortened(token, 60)} that opens anything: 'modelbox client tokens list' lists them.")
     count = sum(people.revoke_token(token_id) for token_id in named or [token])
-    click.echo(f"{count} opens nothing any more." if count == 1 else f"{count} open nothing any more.")
+    click.echo("The token opens nothing any more." if count == 1 else f"{count} tokens open nothing any more.")
 
 
 @click.command(epilog=example("client audit --namespace team/vision --since 7d"))

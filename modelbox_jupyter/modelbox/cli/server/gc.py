@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +34,8 @@ def gc(printer: Printer, config_path: Path | None, grace_s: float | None, *, dry
 
     config = load_config(config_path, os.environ)
     check_shared(config)
+    # A database that is away is the error of this command, not a warning before it.
+    logging.getLogger("modelbox_server").addHandler(logging.NullHandler())
     services = configured_services(config)
     try:
         found = services.garbage.collect(grace_s=grace_s, dry_run=dry_run)
@@ -42,7 +45,13 @@ def gc(printer: Printer, config_path: Path | None, grace_s: float | None, *, dry
         printer.row({**asdict(found), "dry_run": dry_run})
         return
     verb = "would be removed" if dry_run else "were removed"
+    spared_s = config.number("garbage.grace_s") if grace_s is None else grace_s
+    spared = f" What was stored within the last {spared_s:g} s is spared." if spared_s else ""
     click.echo(
-        f"{found.blobs} contents ({found.blob_bytes} bytes), {found.leftovers} leftovers of uploads ({found.leftover_bytes} bytes) and "
-        f"{found.points} points {verb}."
+        f"{_counted(found.blobs, 'content')} ({found.blob_bytes} bytes), {_counted(found.leftovers, 'leftover')} of uploads "
+        f"({found.leftover_bytes} bytes) and {_counted(found.points, 'point')} {verb}.{spared}"
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from urllib.parse import quote
 
 import click
@@ -26,7 +27,8 @@ def token(port: int, *, url: bool) -> None:
     try:
         record = json.loads(read_private(path))
         found, address = record["token"], record["url"]
-    except FileNotFoundError:
+        os.kill(record["pid"], 0)
+    except (FileNotFoundError, ProcessLookupError):  # one that was killed leaves its file behind
         raise NotFound(f"No server of yours runs on port {port}: start one, or say --port.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} cannot be read: stop that server and start it again.") from error
