@@ -152,7 +152,6 @@ class StandaloneServer:
         self._hurried = asyncio.Event()
         self._advertised = advertised
         self._collect_every_s = collect_every_s
-        self._background: Background | None = None
         self._hub_gate = None if hub is None else HubGate(hub, self.token)
         self._gate = gate = self._hub_gate or TokenGate(
             self.token, trust_same_user=trust_same_user, needs_token=needs_token, proxies=proxies
@@ -182,8 +181,10 @@ class StandaloneServer:
         host = name if self._host in _WILDCARDS else self._host
         address = self._advertised or f"{f'[{host}]' if ':' in host else host}:{self.port}"
         services.members.join(name, rpc_addr=address, http_addr=address)
-        self._background = Background(services, collect_every_s=self._collect_every_s)
-        self._background.start()
+        background = Background(services, collect_every_s=self._collect_every_s)
+        # The server may be stopping while its services are opened: whoever closes them ends what was begun here.
+        services.before_closing(background.stop)
+        background.start()
         return services
 
     async def start(self, *, settle: bool = False) -> None:
@@ -265,8 +266,6 @@ class StandaloneServer:
         if self._meters_server is not None:
             self._meters_server.stop()
             await self._meters_server.close_all_connections()
-        if self._background is not None:
-            await asyncio.to_thread(self._background.stop)
         await self._face.close()
 
     def hurry(self) -> None:

@@ -1,5 +1,6 @@
 """The one place where services meet the stores that they work on: for Jupyter, for a standalone server, in process and in tests alike."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -147,6 +148,10 @@ class Services:
     def collect_garbage(self) -> Garbage:
         """Remove points and bytes that a crash between two stores left without a record."""
         return self.garbage.collect()
+
+    def before_closing(self, end: Callable[[], None]) -> None:
+        """Call `end` before the stores are closed: for what works on them by itself."""
+        self._cleanup.callback(end)
 
     def close(self) -> None:
         """Close the stores. Closed services are not used again."""
