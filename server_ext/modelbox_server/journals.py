@@ -54,13 +54,16 @@ class JournalWatch:
     Parameters
     ----------
     store
-        Folder of the store.
+        Folder of the store, or address of the server.
+    address
+        By what ``modelbox sync`` finds it, where that is not `store`.
     interval_s
         How often to look.
     """
 
-    def __init__(self, store: Path, *, interval_s: float = _INTERVAL_S) -> None:
+    def __init__(self, store: Path | str, *, address: str = "", interval_s: float = _INTERVAL_S) -> None:
         self._store = store
+        self._address = address or str(store)
         self._interval_s = interval_s
         self._task: asyncio.Task[None] | None = None
 
@@ -90,7 +93,7 @@ class JournalWatch:
         return await asyncio.to_thread(journal_waits, spool_folder(str(self._store)))
 
     async def _send(self) -> None:
-        command = [sys.executable, "-m", "modelbox.cli.main", "sync", "--address", str(self._store)]
+        command = [sys.executable, "-m", "modelbox.cli.main", "sync", "--address", self._address]
         process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             said, _ = await process.communicate()

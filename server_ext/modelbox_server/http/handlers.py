@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     AnyRoute = Route[object, object, object]
     Rule = tuple[str, type[ExchangeHandler], dict[str, object]]
 
-__all__ = ["JSON_LIMIT_BYTES", "METRICS_LIMIT_BYTES", "OPENAPI_PATH", "JsonExchange", "handler_rules"]
+__all__ = ["JSON_LIMIT_BYTES", "METRICS_LIMIT_BYTES", "OPENAPI_PATH", "JsonExchange", "handler_rules", "path_pattern"]
 
 JSON_LIMIT_BYTES = 4 * 1024 * 1024
 """Longest body of a JSON route."""
@@ -126,12 +126,12 @@ def handler_rules(
 
     paths[METRICS_PATH]["GET"] = Verb("read", 0, MetersExchange)
 
-    rules = [_rule(face, closed, prefix + _pattern(path), verbs, path) for path, verbs in paths.items()]
+    rules = [_rule(face, closed, prefix + path_pattern(path), verbs, path) for path, verbs in paths.items()]
     opened: dict[str, Callable[[ExchangeHandler], Exchange]] = {**HEALTH, **PAGE, **pages}
     if prefix:
         opened[""] = ToPageExchange
     rules += [
-        _rule(face, open_to_all, prefix + _pattern(path), dict.fromkeys(("GET", "HEAD"), Verb(None, 0, exchange)), path)
+        _rule(face, open_to_all, prefix + path_pattern(path), dict.fromkeys(("GET", "HEAD"), Verb(None, 0, exchange)), path)
         for path, exchange in opened.items()
     ]
     unknown = Verb("read", UNLIMITED, UnknownExchange)
@@ -143,7 +143,8 @@ def _rule(face: Face, handler: type[ExchangeHandler], pattern: str, verbs: Mappi
     return pattern, handler, {"face": face, "verbs": verbs, "path": path}
 
 
-def _pattern(path: str) -> str:
+def path_pattern(path: str) -> str:
+    """Return the regular expression of a path with ``{parameters}``."""
     return re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))
 
 
