@@ -11,7 +11,7 @@ import click
 
 from modelbox.cli.client.base import ADDRESS_HELP
 from modelbox.cli.output import example
-from modelbox.errors import NotFound, ServerUnreachable
+from modelbox.errors import InvalidRequest, NotFound, ServerUnreachable
 
 if TYPE_CHECKING:
     from modelbox.client.catchup import SyncReport
@@ -25,13 +25,18 @@ _WATCH_S = 2.0
 @click.command(epilog=example("sync --timeout 30"))
 @click.argument("folder", required=False)
 @click.option("--to", "--address", "address", metavar="ADDRESS", help=ADDRESS_HELP)
+@click.option("--query", metavar="QUERY", help="Which experiments of the local store; all, and all models, when left out.")
 @click.option("--timeout", "timeout_s", type=float, default=60.0, show_default=True, metavar="SECONDS", help="How long to try.")
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C, sending what is written from now on as well.")
-def sync(folder: str | None, address: str | None, timeout_s: float, *, watch: bool) -> None:
+def sync(folder: str | None, address: str | None, query: str | None, timeout_s: float, *, watch: bool) -> None:
     """Send what processes that have ended, or are offline, left behind.
 
-    FOLDER holds the journals of offline runs, or a copy of them; those of this machine when it is left out.
+    FOLDER holds the journals of offline runs, or a copy of them; those of this machine when it is left out. The word local stands for your
+    own store: what it has goes to another one, such as --to shared, and what that has already is left alone.
     """
+    if folder == "local" or query is not None:
+        _publish(folder, address, query)
+        return
     # Opening a store loads much that --help does not need.
     from modelbox.client.connection import ModelBox
 
@@ -47,6 +52,14 @@ def sync(folder: str | None, address: str | None, timeout_s: float, *, watch: bo
         if not report:
             what = f"{report.pending} points and {report.pending_operations} creations and notes"
             raise ServerUnreachable(f"{what} could not be sent within {timeout_s:g} s: they stay in their journals.")
+
+
+def _publish(folder: str | None, address: str | None, query: str | None) -> None:
+    from modelbox.client import sync as client
+
+    if folder != "local":
+        raise InvalidRequest("--query is for 'modelbox sync local': journals are sent as they are.", field="query")
+    sys.stdout.write(f"{client.sync('local', to=address, query=query)}\n")
 
 
 def _watch(box: ModelBox, folder: str | None, timeout_s: float) -> None:
