@@ -128,7 +128,7 @@ def test_a_download_that_is_cut_short_is_an_error() -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc")
 
     with scripted(cut) as (address, _), pytest.raises(ServerUnreachable):
-        list(HttpTransport(address).download("0" * 40))
+        list(HttpTransport(address, answer_timeout_s=0.5).download("0" * 40))
 
 
 def test_a_download_goes_on_where_its_connection_broke() -> None:
