@@ -30,6 +30,7 @@
     │   ├── Collided               503
     │   ├── HubUnavailable         503
     │   └── StorageFull            507  RESOURCE_EXHAUSTED
+    │       └── QuotaExceeded      507
     ├── ServerUnreachable          503  UNAVAILABLE          exit 3
     └── MissingExtra               501  UNIMPLEMENTED        exit 2
 
@@ -61,6 +62,7 @@ __all__ = [
     "NotFound",
     "PermissionDenied",
     "PreconditionFailed",
+    "QuotaExceeded",
     "RangeNotSatisfiable",
     "RateLimited",
     "SchemaTooNew",
@@ -375,6 +377,13 @@ class StorageFull(StorageUnavailable):
     title = "Storage full"
     http_status = 507
     grpc_code = "RESOURCE_EXHAUSTED"
+
+
+class QuotaExceeded(StorageFull):
+    """A user or a namespace has as much as it may have; what is sent again once something was deleted, or more was allowed, is taken."""
+
+    code = "quota_exceeded"
+    title = "Quota exceeded"
 
 
 class ServerUnreachable(ModelBoxError):

@@ -29,6 +29,7 @@ from modelbox.entities.records import (
 )
 from modelbox.entities.values import json_from_wire, json_to_wire
 from modelbox.wire import access as a
+from modelbox.wire import limits as lim
 from modelbox.wire import messages as m
 from modelbox.wire import routes
 from modelbox.wire.routes import Route
@@ -186,6 +187,16 @@ def _revoke_token(call: Call[m.Empty, None]) -> m.Deleted:
     gone = call.services.tokens.revoke(call.caller, call.path["token_id"])
     call.services.people.forget()
     return gone
+
+
+@_carries_out(routes.LIST_LIMITS)
+def _list_limits(call: Call[lim.LimitsQuery, None]) -> m.Page[lim.LimitShown]:
+    return call.services.limits.list(call.caller, call.query)
+
+
+@_carries_out(routes.SET_LIMIT)
+def _set_limit(call: Call[m.Empty, lim.LimitSet]) -> lim.LimitShown:
+    return call.services.limits.set(call.caller, call.body)
 
 
 # --- experiments -------------------------------------------------------------------------------------------------------------------------

@@ -19,12 +19,14 @@ from modelbox_server.service.checkpoints import CheckpointsService
 from modelbox_server.service.context import Clock
 from modelbox_server.service.events import EventsService
 from modelbox_server.service.experiments import ExperimentsService
+from modelbox_server.service.fair_use import FairUse
 from modelbox_server.service.frames import FramesService
 from modelbox_server.service.garbage import Garbage, GarbageCollector
 from modelbox_server.service.grants import GrantsService
 from modelbox_server.service.guarded import Records
 from modelbox_server.service.hanging import HangingService
 from modelbox_server.service.info import InfoService
+from modelbox_server.service.limits import Limits, LimitsService
 from modelbox_server.service.members import MembersService
 from modelbox_server.service.metadata import MetadataService
 from modelbox_server.service.metrics import MetricsService
@@ -38,6 +40,7 @@ from modelbox_server.service.sql import SqlService
 from modelbox_server.service.tickets import TicketDesk
 from modelbox_server.service.tokens import TokensService
 from modelbox_server.service.transfers import TransfersService, Ways
+from modelbox_server.service.usage import Usage
 from modelbox_server.service.versions import VersionsService
 from modelbox_server.storage.blobs.s3_settings import S3Settings
 from modelbox_server.storage.databases.settings import DatabaseSettings
@@ -82,6 +85,8 @@ class StorageSettings:
         Addresses of servers that move bytes on behalf of this one.
     ticket_key, ticket_lifetime_s
         What this server and those share, and how long a ticket is good.
+    limits
+        What every user may have and do, unless an operator sets something else.
     """
 
     folder: Path
@@ -98,6 +103,7 @@ class StorageSettings:
     blob_servers: tuple[str, ...] = ()
     ticket_key: str = field(default="", repr=False)
     ticket_lifetime_s: float = 300.0
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,8 @@ class Services:
     sql: SqlService
     people: PeopleService
     grants: GrantsService
+    limits: LimitsService
+    fair_use: FairUse
     tokens: TokensService
     info: InfoService
     stores: Stores
@@ -174,6 +182,7 @@ def _services_over(
     cleanup: ExitStack,
     settings: StorageSettings,
     direct: DirectBlobs | None = None,
+    meters: Meters | None = None,
 ) -> Services:
     garbage = GarbageCollector(metadata, metrics, blobs, settings.grace_s)
     objects = Objects(metadata, metrics, blobs, garbage)
@@ -182,17 +191,20 @@ def _services_over(
     pulse = ChangePulse(metadata)
     cleanup.callback(pulse.close)
     people = PeopleService(metadata, tokens)
+    usage = Usage(metadata, metrics)
+    limits = LimitsService(metadata, usage, settings.limits, clock)
+    fair_use = FairUse(metadata, limits, usage, meters)
     search = ExperimentSearch(metrics, clock)
-    artifacts = ArtifactsService(records, blobs, objects, clock)
+    artifacts = ArtifactsService(records, blobs, objects, fair_use, clock)
     return Services(
         namespaces=NamespacesService(records),
-        experiments=ExperimentsService(records, objects, search, clock),
+        experiments=ExperimentsService(records, objects, search, fair_use, clock),
         frames=FramesService(records, metrics, search),
         checkpoints=CheckpointsService(records, objects, clock),
         models=ModelsService(records, objects, clock),
         versions=VersionsService(records, objects, clock),
         metadata=MetadataService(records, clock),
-        metrics=MetricsService(records, metrics),
+        metrics=MetricsService(records, metrics, fair_use),
         events=EventsService(records, clock),
         artifacts=artifacts,
         transfers=TransfersService(artifacts, _ways(settings, direct, clock), clock),
@@ -205,6 +217,8 @@ def _services_over(
         sql=SqlService(metadata, metrics),
         people=people,
         grants=GrantsService(metadata, people, clock),
+        limits=limits,
+        fair_use=fair_use,
         tokens=tokens,
         info=InfoService(metadata, metrics, blobs),
         stores=Stores(metadata, metrics, blobs),
@@ -278,7 +292,7 @@ def _opened(settings: StorageSettings, clock: Clock, cleanup: ExitStack, meters:
                 TimedMetricsStore(metrics, meters),
                 TimedBlobStore(blobs, meters),
             )
-        return _services_over(metadata, metrics, blobs, clock, cleanup.pop_all(), settings, direct)
+        return _services_over(metadata, metrics, blobs, clock, cleanup.pop_all(), settings, direct, meters)
 
 
 def _make_private(folder: Path) -> None:

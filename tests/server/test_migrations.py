@@ -13,7 +13,15 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from modelbox.errors import SchemaTooNew, StorageError
 from modelbox_server.storage.metadata.sqlite import SqliteMetadataStore
 from modelbox_server.storage.metadata.tables import METADATA
-from modelbox_server.storage.migrations import m0001_initial, m0002_operations, m0003_documents, m0004_actions, m0006_access, m0007_members
+from modelbox_server.storage.migrations import (
+    m0001_initial,
+    m0002_operations,
+    m0003_documents,
+    m0004_actions,
+    m0006_access,
+    m0007_members,
+    m0008_limits,
+)
 from modelbox_server.storage.migrations.runner import Migration, Migrations
 from modelbox_server.storage.migrations.steps import METADATA_STEPS
 
@@ -91,7 +99,7 @@ def test_the_steps_make_the_schema_of_today_on_servers_too(engine_name: str) -> 
             for table in metadata.sorted_tables
         }
 
-    steps = (m0001_initial, m0002_operations, m0003_documents, m0004_actions, m0006_access, m0007_members)
+    steps = (m0001_initial, m0002_operations, m0003_documents, m0004_actions, m0006_access, m0007_members, m0008_limits)
     assert len(METADATA_STEPS) == len(steps) + 1  # the one with the locks of MySQL is about no table of METADATA
     assert {name: made for step in steps for name, made in ddl(step._TABLES).items()} == ddl(METADATA)
 

@@ -9,6 +9,7 @@ from modelbox.entities.records import ActionStatus, Role, Status
 from modelbox.entities.values import json_from_wire, json_to_wire
 from modelbox.errors import InvalidRequest, NoContent
 from modelbox.wire import access as a
+from modelbox.wire import limits as lim
 from modelbox.wire import messages as m
 from modelbox.wire import routes
 from modelbox.wire.json import decode, decode_trusted, encode
@@ -126,6 +127,10 @@ def test_every_operation_is_carried_over_the_wire_without_loss(services: Service
     made = call(routes.CREATE_TOKEN, body=a.TokenCreate(name="ci", user="eve", groups=["g"], namespaces=["ns"]))
     assert call(routes.LIST_TOKENS).items == [made.item]
     assert call(routes.REVOKE_TOKEN, token_id=made.item.id).deleted == 1
+
+    limited = call(routes.SET_LIMIT, body=lim.LimitSet(subject="user:eve", points=2**62, requests_per_s=0))
+    assert (limited.points, limited.used_points) == (2**62, 0)
+    assert call(routes.LIST_LIMITS, lim.LimitsQuery(subject="user:eve")).items == [limited]
 
     large = m.ArtifactUploadQuery(name="large.bin", size_bytes=1 << 30)
     assert call(routes.BEGIN_UPLOAD, body=large, object_id=model.id).how == "server"

@@ -160,6 +160,11 @@ COMMANDS = (
         "List who was granted which role, on a namespace and below it or on all.",
         "modelbox.cli.client.people:who",
     ),
+    Entry(
+        "server limit",
+        "Limit what user:NAME or namespace:PATH may have and do; without limits, show those that hold, and what there is.",
+        "modelbox.cli.client.limits:limit",
+    ),
     Entry("server token", "Print the token of a server that runs here, for clients on other machines.", "modelbox.cli.server.token:token"),
 )
 """The list; a group stands before its commands."""

@@ -1,4 +1,4 @@
-"""Who may do what: roles on namespaces, and tokens, from Python."""
+"""Who may do what, and how much: roles on namespaces, tokens and limits, from Python."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from modelbox.entities.records import Role
 from modelbox.errors import InvalidRequest, nearest, shortened
 from modelbox.wire import access as a
 from modelbox.wire import routes
+from modelbox.wire.limits import LimitSet, LimitsQuery
 from modelbox.wire.messages import MAX_PAGE, PageQuery
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from modelbox.client.session import Session
+    from modelbox.wire.limits import LimitShown
 
 __all__ = ["People"]
 
@@ -127,6 +129,57 @@ class People:
     def revoke_token(self, token_id: str) -> bool:
         """Let a token open nothing any more, within seconds; return whether it did until now."""
         return self._session.call(routes.REVOKE_TOKEN, path={"token_id": token_id}).deleted > 0
+
+    def limits(self, subject: str | None = None) -> list[LimitShown]:
+        """Return limits and what there is: yours, and those of namespaces that you may read; all, where nothing is denied to you.
+
+        Parameters
+        ----------
+        subject
+            ``"user:NAME"`` or ``"namespace:PATH"``, to see that one alone.
+        """
+        found: list[LimitShown] = []
+        token: str | None = None
+        while True:
+            query = LimitsQuery(subject=subject, limit=MAX_PAGE, page_token=token)
+            page = self._session.call(routes.LIST_LIMITS, query=query)
+            found += page.items
+            token = page.next_page_token
+            if token is None:
+                return found
+
+    def limit(
+        self,
+        subject: str,
+        *,
+        size_bytes: int | None = None,
+        points: int | None = None,
+        experiments: int | None = None,
+        requests_per_s: int | None = None,
+        points_per_s: int | None = None,
+    ) -> LimitShown:
+        """Limit what a user, or a namespace with all below it, may have and do, in place of what was set before.
+
+        What is left out is as the settings of the server say, and 0 stands for no limit. For the operator of a server.
+
+        Parameters
+        ----------
+        subject
+            ``"user:NAME"`` or ``"namespace:PATH"``.
+        size_bytes, points, experiments
+            How much there may be: bytes of artifacts, points of metrics, experiments.
+        requests_per_s, points_per_s
+            How fast a user may go at each server.
+        """
+        body = LimitSet(
+            subject=subject,
+            size_bytes=size_bytes,
+            points=points,
+            experiments=experiments,
+            requests_per_s=requests_per_s,
+            points_per_s=points_per_s,
+        )
+        return self._session.call(routes.SET_LIMIT, body=body)
 
 
 def _role(role: Role | str) -> Role:

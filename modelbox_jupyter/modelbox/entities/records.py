@@ -28,6 +28,7 @@ __all__ = [
     "GrantRecord",
     "Json",
     "LeaseRecord",
+    "LimitRecord",
     "MemberRecord",
     "MetadataEntry",
     "ModelRecord",
@@ -277,6 +278,23 @@ class GrantRecord(Record, frozen=True, kw_only=True):
     principal: str
     role: Role
     granted_by: str = ""
+    created_at: datetime
+
+
+class LimitRecord(Record, frozen=True, kw_only=True):
+    """How much a user, or a namespace with everything below it, may have or do.
+
+    `subject` is ``user:NAME`` or ``namespace:PATH``. What is ``None`` is as the settings of the server say; 0 stands for no limit.
+    """
+
+    id: str
+    subject: str
+    size_bytes: int | None = None
+    points: int | None = None
+    experiments: int | None = None
+    requests_per_s: int | None = None
+    points_per_s: int | None = None
+    set_by: str = ""
     created_at: datetime
 
 

@@ -22,6 +22,7 @@ from modelbox.entities.records import (
     NamespaceRecord,
 )
 from modelbox.wire import access as a
+from modelbox.wire import limits as lim
 from modelbox.wire import messages as m
 
 __all__ = ["API_PREFIX", "BLOB_ROUTES", "DIRECT_FROM_HEADER", "ROUTES", "Action", "Route"]
@@ -102,6 +103,9 @@ REVOKE = _delete("revoke", "/grants", a.GrantRevoke, "Take a role on a namespace
 LIST_TOKENS = _read("list_tokens", "/tokens", m.PageQuery, m.Page[a.TokenShown], "List tokens, newest first")
 CREATE_TOKEN = _write("create_token", "POST", "/tokens", a.TokenCreate, a.TokenCreated, "Make a token for a script or a service")
 REVOKE_TOKEN = _delete("revoke_token", "/tokens/{token_id}", m.Empty, "Let a token open nothing any more")
+
+LIST_LIMITS = _read("list_limits", "/limits", lim.LimitsQuery, m.Page[lim.LimitShown], "List limits of users and namespaces, and their use")
+SET_LIMIT = _write("set_limit", "POST", "/limits", lim.LimitSet, lim.LimitShown, "Limit what a user or a namespace may have or do")
 
 CREATE_EXPERIMENT = _write(
     "create_experiment", "POST", "/experiments", m.ExperimentCreate, m.Created[ExperimentRecord], "Create or find an experiment"

@@ -168,9 +168,7 @@ def read_config(
     for setting in SETTINGS:
         default = told.get(setting.path, setting.default)
         try:
-            # Where the Hub sends calls to is where its service listens, whatever a file says that was made for a server of its own.
-            is_dictated = setting.path == "listen_addr" and setting.path in told and setting.variable not in env
-            values[setting.path] = default if is_dictated else _value(setting, document, env, default)
+            values[setting.path] = _value(setting, document, env, default)
         except _Wrong as wrong:
             problems.append(f"{setting.path}: {wrong}")
             values[setting.path] = default

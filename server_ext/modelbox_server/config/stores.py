@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from modelbox.errors import ConfigError, StorageError
+from modelbox_server.service.limits import Limits
 from modelbox_server.storage.blobs.s3_settings import S3Settings
 from modelbox_server.storage.databases.settings import DatabaseSettings, Tls
 from modelbox_server.storage.metrics.timescale import Policies, TimescaleSettings
@@ -61,6 +62,7 @@ def configured_services(config: ServerConfig, meters: Meters | None = None) -> S
         blob_servers=config.texts("blob_servers"),
         ticket_key=config.text("tickets.key"),
         ticket_lifetime_s=config.number("tickets.lifetime_s"),
+        limits=Limits(**{name: int(config.number(f"limits.{name}")) for name in Limits.__struct_fields__}),
     )
     return passing_services(settings, meters=meters)
 

@@ -113,6 +113,7 @@ SECTIONS = (
     Section("garbage", "What no artifact refers to any more."),
     Section("auth", "Who may call."),
     Section("hub", "A JupyterHub that knows people; for a service that it starts itself, all of this is in the environment."),
+    Section("limits", "How much each user may have, and do in a second; 0 for no limit. An operator may set others for some."),
 )
 """The tables of the file, in their order."""
 
@@ -384,6 +385,11 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether administrators of the Hub may do everything here, as those with the scope custom:modelbox:admin may.",
         False,
     ),
+    Setting("limits", "size_bytes", "integer", "Bytes of artifacts of one user.", 0, least=0, most=2**62),
+    Setting("limits", "points", "integer", "Points of metrics of one user.", 0, least=0, most=2**62),
+    Setting("limits", "experiments", "integer", "Experiments of one user.", 0, least=0, most=2**62),
+    Setting("limits", "requests_per_s", "integer", "Calls of one user in a second, to one server.", 0, least=0, most=2**31),
+    Setting("limits", "points_per_s", "integer", "Points of one user in a second, to one server.", 0, least=0, most=2**31),
 )
 """Every setting, in the order of the file."""
 

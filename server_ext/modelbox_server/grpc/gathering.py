@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from modelbox_server.http.face import Face
+    from modelbox_server.service.access import Access
     from modelbox_server.service.context import Caller
 
 __all__ = ["Gatherer", "Point", "merged"]
@@ -89,10 +90,10 @@ class Gatherer:
     async def _store(self) -> None:
         try:
             while self._waiting:
-                # What is stored in one call is stored with the rights of one caller.
-                access = self._waiting[0].caller.access
-                batch = [one for one in self._waiting[:_MAX_POINTS] if one.caller.access == access]
-                rest = [one for one in self._waiting[:_MAX_POINTS] if one.caller.access != access]
+                # What is stored in one call is stored with the rights, and counts for the limits, of one caller.
+                first = _whose(self._waiting[0])
+                batch = [one for one in self._waiting[:_MAX_POINTS] if _whose(one) == first]
+                rest = [one for one in self._waiting[:_MAX_POINTS] if _whose(one) != first]
                 self._waiting = rest + self._waiting[_MAX_POINTS:]
                 await self._store_together(batch)
         finally:
@@ -118,6 +119,10 @@ class Gatherer:
 
     def _append(self, caller: Caller, blocks: list[SeriesBlock]) -> None:
         self._face.services().metrics.append(caller, blocks)
+
+
+def _whose(waiting: _Waiting) -> tuple[str, Access]:
+    return waiting.caller.name, waiting.caller.access
 
 
 def merged(points: Sequence[Point]) -> list[SeriesBlock]:

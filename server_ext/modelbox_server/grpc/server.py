@@ -141,6 +141,7 @@ class GrpcServer:
         """Return who calls, or raise as the gate of HTTP does, or because no new work is taken."""
         caller = await self.identify(context)
         self._face.check_open()
+        self._face.pace(caller)
         return caller
 
     async def identify(self, context: Context) -> Caller:
@@ -153,6 +154,7 @@ class GrpcServer:
     async def _admit_short(self, headers: Mapping[str, str], peer: Peer) -> Caller:
         caller = await self._caller(headers, peer)
         self._face.check_open()
+        self._face.pace(caller)
         return caller
 
     async def _caller(self, headers: Mapping[str, str], peer: Peer) -> Caller:

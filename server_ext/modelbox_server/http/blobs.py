@@ -64,6 +64,9 @@ class BlobFace(Face):
         """Return the store; only from within :meth:`run`."""
         return cast("BlobStore", self.services())
 
+    def pace(self, caller: Caller) -> None:
+        """Let everybody pass: whoever is here has got a ticket for one transfer."""
+
     @property
     def direct_from_bytes(self) -> int | None:
         """Whoever is here has come by a ticket already."""

@@ -160,6 +160,7 @@ class ExchangeHandler(web.RequestHandler):
             raise MethodNotAllowed(f"{method} is not possible here: use {self.allow}.")
         if verb.action is not None:  # a server that is about to stop still tells how it is
             self.face.check_open()
+            self.face.pace(self.caller)
         self._limit_bytes = verb.limit_bytes
         self._connection.set_max_body_size(UNLIMITED)  # ours are checked below and in data_received, and answered
         self._check_length(self._declared_bytes)

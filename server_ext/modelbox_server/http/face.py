@@ -216,6 +216,21 @@ class Face:
         if self._draining:
             raise _stops()
 
+    def pace(self, caller: Caller) -> None:
+        """Return if somebody may make another call now.
+
+        Raises
+        ------
+        RateLimited
+            They make too many.
+        """
+        services = self._holder.opened
+        if services is None:  # whatever is limited, nobody has done anything yet
+            return
+        if services.fair_use.is_stale:
+            self._workers.pool.submit(services.fair_use.refresh)
+        services.fair_use.pace_request(caller)
+
     def begin(self, request_id: str) -> None:
         """Note that a request came in."""
         self._under_way.add(request_id)

@@ -77,6 +77,13 @@ class Meters:
             buckets=_STORAGE_BUCKETS_S,
             registry=registry,
         )
+        self._refused = Counter("modelbox_limit_refusals", "Calls that a limit stopped, by the limit.", ["limit"], registry=registry)
+        self._quota = Gauge(
+            "modelbox_quota_used_ratio",
+            "How much of its quota whoever added something last had, by the quota.",
+            ["limit"],
+            registry=registry,
+        )
         self._lag = Histogram(
             "modelbox_change_event_lag_seconds",
             "Time from a change to its delivery to somebody who watches.",
@@ -156,6 +163,14 @@ class Meters:
     def delivered_change(self, lag_s: float) -> None:
         """Note how long a change took to whoever watches."""
         self._lag.observe(max(lag_s, 0.0))
+
+    def refused_by_limit(self, limit: str) -> None:
+        """Count a call that a limit stopped."""
+        self._child(self._refused, limit).inc()
+
+    def used_quota(self, limit: str, ratio: float) -> None:
+        """Note how much of a quota somebody has used."""
+        self._child(self._quota, limit).set(ratio)
 
     @contextmanager
     def storage(self, store: str, backend: str, operation: str) -> Iterator[None]:

@@ -17,11 +17,21 @@ from modelbox.entities.checks import MAX_TRACKED_FILES, checked_count, checked_d
 from modelbox.entities.ids import file_id, salted_id
 from modelbox.entities.names import checked_artifact_name
 from modelbox.entities.records import ArtifactRecord, ArtifactStorage, ChangeKind, ObjectRef, Role
-from modelbox.errors import BlobMissing, ChecksumMismatch, InvalidRequest, NoContent, NotFound, RangeNotSatisfiable, shortened
+from modelbox.errors import (
+    BlobMissing,
+    ChecksumMismatch,
+    InvalidRequest,
+    NoContent,
+    NotFound,
+    QuotaExceeded,
+    RangeNotSatisfiable,
+    shortened,
+)
 from modelbox.wire.messages import ArtifactQuery, ArtifactsQuery, ArtifactUploadQuery, Deleted, Page, TrackArtifacts, TrackedFile
 from modelbox_server.service.again import again
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
+from modelbox_server.service.fair_use import FairUse
 from modelbox_server.service.guarded import Records, trusted
 from modelbox_server.service.objects import Erased, Objects, artifact_ref, resolve
 from modelbox_server.service.once import once
@@ -52,10 +62,11 @@ R_co = TypeVar("R_co", covariant=True)
 class ArtifactsService:
     """Upload, track, list, read and delete artifacts."""
 
-    def __init__(self, records: Records, blobs: BlobStore, objects: Objects, clock: Clock) -> None:
+    def __init__(self, records: Records, blobs: BlobStore, objects: Objects, fair_use: FairUse, clock: Clock) -> None:
         self._records = records
         self._blobs = blobs
         self._objects = objects
+        self._fair_use = fair_use
         self._clock = clock
 
     def begin_upload(self, caller: Caller, object_id: str, query: ArtifactUploadQuery) -> "ArtifactUpload":
@@ -77,9 +88,12 @@ class ArtifactsService:
             md5=checked_digest(query.md5, "MD5", 32, field="md5") or None,
             size_bytes=checked_size(query.size_bytes, field="size_bytes"),
         )
+        self._fair_use.refresh()
         with self._records.read(caller) as tx:
             parent = resolve(tx, object_id)
             caller.access.require(Role.WRITER, parent.namespace, "upload")
+            if declared.size_bytes and not _may_be_there(tx, object_id, declared):
+                self._fair_use.admit_bytes(tx, caller, parent, declared.size_bytes)
             return declared, parent
 
     @again
@@ -106,9 +120,9 @@ class ArtifactsService:
                     created_at=at,
                     updated_at=at,
                 )
-                return _keep(tx, caller, parent, record, at)
-        except NotFound:
-            # The object was deleted while its bytes came in.
+                return _keep(tx, caller, parent, record, at, lambda: self._fair_use.admit_bytes(tx, caller, parent, info.size_bytes))
+        except (NotFound, QuotaExceeded):
+            # The object was deleted, or others took the last room, while its bytes came in.
             self._objects.sweep(Erased(contents={info.key}))
             raise
 
@@ -349,11 +363,25 @@ def _tracked(parent: ObjectRef, file: TrackedFile, at: datetime) -> ArtifactReco
     )
 
 
-def _keep(tx: MetadataTransaction, caller: Caller, parent: ObjectRef, wanted: ArtifactRecord, at: datetime) -> ArtifactRecord:
+def _may_be_there(tx: MetadataTransaction, object_id: str, declared: ArtifactUploadQuery) -> bool:
+    """Tell whether the artifact may have been uploaded before: sending it again takes no more room."""
+    same = {"parent_id": object_id, "name": declared.name, "size_bytes": declared.size_bytes}
+    return bool(tx.count(ArtifactRecord, [Condition(field, "eq", value) for field, value in same.items()]))
+
+
+def _keep(
+    tx: MetadataTransaction,
+    caller: Caller,
+    parent: ObjectRef,
+    wanted: ArtifactRecord,
+    at: datetime,
+    admit: Callable[[], None] = lambda: None,
+) -> ArtifactRecord:
     """Insert an artifact under the id that its content derives, or return the one that is there.
 
     The rule of 2022 hashes the content but not the name. The first name keeps that id; the same content under another name gets a salted
-    one, so that no name is lost. A file whose owner tells no digest is known by its name and place alone.
+    one, so that no name is lost. A file whose owner tells no digest is known by its name and place alone. `admit` is called before there
+    is more than before.
     """
     number = wanted.file_type.number
     salted = salted_id("artifact", parent.id, str(number), wanted.md5 or wanted.sha256 or wanted.uri, wanted.name)
@@ -364,6 +392,8 @@ def _keep(tx: MetadataTransaction, caller: Caller, parent: ObjectRef, wanted: Ar
         found = tx.get(ArtifactRecord, artifact_id)
     found = found or _known_by_sha256(tx, wanted)
     kind = ChangeKind.UPLOADED if wanted.storage is ArtifactStorage.UPLOADED else ChangeKind.CREATED
+    if found is None or found.storage is ArtifactStorage.TRACKED:
+        admit()
     if found is None:
         record = msgspec.structs.replace(wanted, id=artifact_id)
         tx.insert(record)

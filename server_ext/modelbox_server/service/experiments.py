@@ -22,6 +22,7 @@ from modelbox.wire.messages import Created, Deleted, ExperimentCreate, Experimen
 from modelbox_server.service.again import again
 from modelbox_server.service.changes import difference, fields_of, note
 from modelbox_server.service.context import Caller, Clock
+from modelbox_server.service.fair_use import FairUse
 from modelbox_server.service.guarded import Records, trusted
 from modelbox_server.service.metadata import set_metadata
 from modelbox_server.service.objects import Objects, is_taken, owner_of, require, require_deletable
@@ -37,10 +38,11 @@ _MAX_ANCESTORS = 1_000
 class ExperimentsService:
     """Create, find and change experiments, whatever stores them."""
 
-    def __init__(self, records: Records, objects: Objects, search: ExperimentSearch, clock: Clock) -> None:
+    def __init__(self, records: Records, objects: Objects, search: ExperimentSearch, fair_use: FairUse, clock: Clock) -> None:
         self._records = records
         self._objects = objects
         self._search = search
+        self._fair_use = fair_use
         self._clock = clock
 
     @again
@@ -56,6 +58,8 @@ class ExperimentsService:
             The id made by the client already stands for something else.
         NotFound
             There is no experiment `parent_id`.
+        QuotaExceeded
+            There are as many experiments as there may be.
         """
         at = self._clock()
         wanted = ExperimentRecord(
@@ -72,6 +76,7 @@ class ExperimentsService:
             started_at=at if request.started_at is None else checked_moment(request.started_at, field="started_at"),
         )
         metadata = checked_metadata(request.metadata)
+        self._fair_use.refresh()
         about = [wanted.id] if wanted.id else _derived(wanted.name, wanted.namespace)
         with self._records.write(caller, *about) as tx:
             once(tx, caller, at)
@@ -86,6 +91,7 @@ class ExperimentsService:
                 return Created(item=found, exists=True)
             if wanted.parent_id is not None:
                 require(tx, ExperimentRecord, "parent experiment", wanted.parent_id)
+            self._fair_use.admit_experiment(tx, caller, wanted.namespace, wanted.owner)
             record = msgspec.structs.replace(wanted, id=object_id)
             self._objects.claim(tx, _ref(record), at)
             tx.insert(record)

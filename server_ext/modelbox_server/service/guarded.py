@@ -174,6 +174,12 @@ class GuardedTransaction:
             return len(self.select(kind, where))
         return self.inside.count(kind, [*where, *self._readable(kind)])
 
+    def total(self, kind: type[Record], field: str, where: Sequence[Condition] = ()) -> int:
+        """Return the sum of a field over the records that may be read and meet every condition."""
+        if kind in _HANGING:
+            return sum(getattr(record, field) or 0 for record in self.select(kind, where))
+        return self.inside.total(kind, field, [*where, *self._readable(kind)])
+
     def _readable(self, kind: type[Record]) -> list[Condition]:
         if kind in _COMMON:
             return []

@@ -15,6 +15,7 @@ from modelbox.entities.series import SeriesBlock, ValueKind
 from modelbox.errors import InvalidQuery, InvalidRequest, NotFound, TooLarge, shortened
 from modelbox.wire.messages import AppendResult, MetricsQuery, SeriesSummaries, SummariesQuery
 from modelbox_server.service.context import Caller
+from modelbox_server.service.fair_use import FairUse
 from modelbox_server.service.guarded import Records
 from modelbox_server.service.objects import missing_among, namespaces_of
 from modelbox_server.storage.interfaces import BatchKey, MetricsStore
@@ -33,9 +34,10 @@ _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 class MetricsService:
     """Append and read points."""
 
-    def __init__(self, records: Records, metrics: MetricsStore) -> None:
+    def __init__(self, records: Records, metrics: MetricsStore, fair_use: FairUse) -> None:
         self._records = records
         self._metrics = metrics
+        self._fair_use = fair_use
 
     def append(self, caller: Caller, blocks: Sequence[SeriesBlock], batch: BatchKey | None = None) -> AppendResult:
         """Add points to series, all of them or none. The status of an experiment does not matter: late points are welcome.
@@ -47,7 +49,9 @@ class MetricsService:
         NotFound
             One of the objects does not exist.
         TooLarge
-            The batch has more than 1,000,000 points.
+            The batch has more than 1,000,000 points, or more than the caller may send in a minute.
+        RateLimited, QuotaExceeded
+            The caller has to wait, or there is no room for so many points.
         BatchConflict
             The batch number was used before with other content.
         """
@@ -65,7 +69,11 @@ class MetricsService:
                 field="series",
                 limit=f"{MAX_BATCH_POINTS} points",
             )
-        self._require(caller, {block.object_id: None for block in checked}, Role.WRITER)
+        counts: dict[str, int] = {}
+        for block in checked:
+            counts[block.object_id] = counts.get(block.object_id, 0) + len(block)
+        self._require(caller, dict.fromkeys(counts), Role.WRITER)
+        self._fair_use.admit_points(caller, counts)
         outcome = self._metrics.append(checked, batch)
         return AppendResult(points=outcome.points, duplicate=outcome.duplicate)
 

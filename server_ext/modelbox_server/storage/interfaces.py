@@ -123,6 +123,10 @@ class MetadataTransaction(Protocol):
         """Return how many records meet every condition."""
         ...
 
+    def total(self, kind: type[Record], field: str, where: Sequence[Condition] = ()) -> int:
+        """Return the sum of a field of integers over the records for which every condition holds; what has none counts nothing."""
+        ...
+
     def insert(self, record: R) -> R:
         """Add a record and return it as stored (a :class:`ChangeEvent` gets its ``seq`` here).
 

@@ -163,6 +163,15 @@ class MetadataQuestions:
             assert tx.count(ExperimentRecord) == 3
             assert tx.select(ExperimentRecord, [Condition("status", "in", [Status.FAILED, Status.FINISHED])], limit=0) == []
 
+    def test_a_total_is_over_what_meets_the_conditions(self, store: MetadataStore) -> None:
+        """What is not set counts nothing, and nothing at all makes 0."""
+        sizes = {"a": 2**50, "b": 7, "c": None, "d": 1}
+        _put(store, [_artifact(name, size_bytes) for name, size_bytes in sizes.items()])
+        with store.read() as tx:
+            assert tx.total(ArtifactRecord, "size_bytes") == 2**50 + 8
+            assert tx.total(ArtifactRecord, "size_bytes", [Condition("name", "in", ["b", "c"])]) == 7
+            assert tx.total(ArtifactRecord, "size_bytes", [Condition("name", "eq", "none")]) == 0
+
     def test_none_is_not_set(self, store: MetadataStore) -> None:
         """A field that is not set equals ``None``, differs from every value, and is neither less nor greater than any."""
         child, root = experiment("child", parent_id="f" * 40), experiment("root")
@@ -350,3 +359,16 @@ def _names(store: MetadataStore, where: Sequence[Condition]) -> list[str]:
 def _rank(record: ExperimentRecord, field: str) -> tuple[object, ...]:
     value = getattr(record, field)
     return (value is not None, value, record.id)
+
+
+def _artifact(name: str, size_bytes: int | None) -> ArtifactRecord:
+    return ArtifactRecord(
+        id=random_id(),
+        parent_id=random_id(),
+        namespace="ns",
+        name=name,
+        storage=ArtifactStorage.UPLOADED,
+        size_bytes=size_bytes,
+        created_at=DAY,
+        updated_at=DAY,
+    )

@@ -22,6 +22,7 @@ from modelbox.entities.records import (
     GrantRecord,
     Json,
     LeaseRecord,
+    LimitRecord,
     MemberRecord,
     MetadataEntry,
     ModelRecord,
@@ -126,6 +127,7 @@ def one_of_each() -> list[Record]:
             updated_at=DAY,
         ),
         GrantRecord(id=random_id(), namespace="", principal="group:équipe", role=Role.WRITER, granted_by="alice", created_at=DAY),
+        LimitRecord(id=random_id(), subject="namespace:équipe", size_bytes=2**62, points=0, set_by="alice", created_at=DAY),
         TokenRecord(
             id=random_id(),
             digest=random_id(),

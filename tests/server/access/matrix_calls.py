@@ -9,6 +9,7 @@ from modelbox.entities.ids import random_id
 from modelbox.entities.records import Role
 from modelbox.wire import access as a
 from modelbox.wire import messages as m
+from modelbox.wire.limits import LimitSet
 from modelbox_server.grpc.schema import SERVICES, message
 from modelbox_server.service.context import Caller
 from modelbox_server.service.tickets import PassingClaims, ReceiptClaims, TicketDesk
@@ -45,6 +46,7 @@ class Scene:
         self.agent_id = s.agents.register(c, m.AgentRegister(name="worker", host_name="node")).item.id
         self.token_id = s.tokens.create(c, a.TokenCreate(name="of the operator")).item.id
         s.grants.grant(c, a.GrantRequest(namespace=NAMESPACE, principal="group:gnu", role=Role.READER))
+        s.limits.set(c, LimitSet(subject=f"namespace:{NAMESPACE}", points=10**12))
         self.passing = desk.write(
             PassingClaims(passing="x", object_id=self.experiment_id, namespace=NAMESPACE, sha256=self.sha256, size_bytes=len(CONTENT)), 60
         )
@@ -94,6 +96,7 @@ _LARGE = {"name": NAME, "size_bytes": 4 << 20}
 HTTP_CALLS: dict[str, Callable[[Scene], Sent]] = {
     "GET /changes": lambda t: Sent("?limit=1000"),
     "GET /grants": lambda t: Sent(),
+    "POST /limits": lambda t: Sent(json={"subject": f"namespace:{NAMESPACE}", "points": 10**12}),
     "POST /grants": lambda t: Sent(json={"namespace": NAMESPACE, "principal": "user:nobody", "role": "reader"}),
     "DELETE /grants": lambda t: Sent(f"?namespace={NAMESPACE}&principal=user:nobody"),
     "POST /tokens": lambda t: Sent(json={"name": "x"}),

@@ -24,7 +24,7 @@ from modelbox_server.storage.schema import TABLES
 from modelbox_server.testing.samples import float_block
 from modelbox_server.wiring import Services
 
-INTERNAL = {records.GrantRecord, records.TokenRecord, records.MemberRecord, records.LeaseRecord}
+INTERNAL = {records.GrantRecord, records.LimitRecord, records.TokenRecord, records.MemberRecord, records.LeaseRecord}
 CALLS: dict[str, tuple[str, Callable[[Services, Caller, "Things"], object]]] = {
     "get experiment": ("read", lambda s, c, t: s.experiments.get(c, t.experiment)),
     "update experiment": ("write", lambda s, c, t: s.experiments.update(c, t.experiment, m.ExperimentUpdate(group="x"))),

@@ -157,6 +157,8 @@ def test_every_object_is_created_read_listed_changed_and_deleted(client: ApiClie
     token = made["item"]["id"]
     assert token in {item["id"] for item in call("list_tokens").json["items"]}
     assert call("revoke_token", token_id=token).json == {"deleted": 1}
+    assert call("set_limit", {"subject": "user:eve", "points": 5}).json["points"] == 5
+    assert [(item["subject"], item["points"]) for item in call("list_limits", query="?subject=user:eve").json["items"]] == [("user:eve", 5)]
 
     assert call.called == {route.name for route in ROUTES}
 

@@ -164,6 +164,10 @@ class MemoryTransaction:
         """Return how many records meet every condition."""
         return len(self._tables[kind].matching(clauses(codec(kind), where)))
 
+    def total(self, kind: type[Record], field: str, where: Sequence[Condition] = ()) -> int:
+        """Return the sum of a field over the records that meet every condition."""
+        return sum(getattr(record, field) or 0 for record in self.select(kind, where))
+
     def insert(self, record: R) -> R:
         """Add a record and return it as stored."""
         undo, kind = self._changing(), type(record)

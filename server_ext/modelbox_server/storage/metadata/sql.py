@@ -312,6 +312,11 @@ class SqlTransaction:
         statement = sa.select(sa.func.count()).select_from(SQL_TABLES[kind]).where(*self._tests(kind, where))
         return cast(int, self._rows(statement)[0][0])
 
+    def total(self, kind: type[Record], field: str, where: Sequence[Condition] = ()) -> int:
+        """Return the sum of a field over the records that meet every condition."""
+        statement = sa.select(sa.func.sum(SQL_TABLES[kind].c[field])).where(*self._tests(kind, where))
+        return int(self._rows(statement)[0][0] or 0)
+
     def insert(self, record: R) -> R:
         """Add a record and return it as stored."""
         self._require_writable()

@@ -30,4 +30,5 @@ METADATA_STEPS = (
     _step(5, "locks"),
     _step(6, "access"),
     _step(7, "members"),
+    _step(8, "limits"),
 )
