@@ -69,6 +69,13 @@ def test_an_experiment_is_created_once_listed_shown_and_deleted(shell: Shell) ->
     assert shell.json("experiments", "list") == []
 
 
+def test_without_an_answer_nothing_is_deleted(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.run("experiments", "create", "--name", "demo")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert "say --yes" in shell.run("experiments", "delete", "demo", code=2)
+    assert len(shell.json("experiments", "list")) == 1
+
+
 def test_a_name_that_several_have_deletes_none_of_them(shell: Shell) -> None:
     with modelbox.ModelBox(shell.store) as box:
         for _ in range(2):

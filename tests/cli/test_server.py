@@ -283,7 +283,7 @@ def test_the_password_of_the_sample_is_warned_of_at_start(tmp_path: Path) -> Non
     path.write_text(path.read_text().replace('":8085"', '"127.0.0.1:0"').replace("/tmp/modelboxblobs", str(tmp_path / "blobs")))  # noqa: S108
     with running_server(path):
         pass
-    assert "metrics_storage_timescaledb.password: the password of the sample" in (tmp_path / "box.log").read_text()
+    assert "choose another for metadata_storage_postgres.password, " in (tmp_path / "box.log").read_text()
 
 
 def status_for_host(port: int, host: str, token: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -119,9 +120,18 @@ def delete_experiment(session: Session, experiment_id: str, *, yes: bool) -> Non
     if experiment_id == experiment.name and len(session.box.experiments(name=experiment_id, limit=2)) > 1:
         raise Conflict(f"Several experiments are called {shortened(experiment_id)}: say by its id which one to delete.")
     if not yes:
-        click.confirm(f"Delete {experiment.name!r} ({experiment.id}) with its points, checkpoints and files?", abort=True)
+        _confirm(f"Delete {experiment.name!r} ({experiment.id}) with its points, checkpoints and files?")
     experiment.delete()
     click.echo(f"deleted {experiment.id}")
+
+
+def _confirm(question: str) -> None:
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise InvalidRequest("Nothing was deleted: answer the question with y, or say --yes.") from None
 
 
 _CHECKPOINT = ("checkpoint_id", "experiment_id", "epoch", "metrics", "files", "created_at")

@@ -154,7 +154,7 @@ def _tell(server: StandaloneServer, config: ServerConfig) -> None:
         sys.stderr.write(f"It speaks gRPC alone at {config.text('grpc_listen_addr')} (port {server.grpc_address[1]}) as well.\n")
     if config.sample_secrets:
         sys.stderr.write(
-            f"{', '.join(config.sample_secrets)}: the password of the sample, which everybody knows; choose another before it is used.\n"
+            f"Everybody knows the password of the sample: choose another for {', '.join(config.sample_secrets)} before it is used.\n"
         )
     if config.tls is None and config.is_open:
         sys.stderr.write(
