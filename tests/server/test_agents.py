@@ -7,7 +7,6 @@ import pytest
 from modelbox.errors import InvalidName, NotFound
 from modelbox.wire.messages import AgentRegister, PageQuery
 from modelbox_server.service.context import Caller
-from modelbox_server.service.members import MembersService
 from modelbox_server.wiring import ephemeral_services
 
 
@@ -36,11 +35,3 @@ def test_an_agent_needs_a_name_and_a_machine_and_a_heartbeat_an_agent(caller: Ca
     with pytest.raises(NotFound, match="register it first"):
         services.agents.heartbeat(caller, "nobody")
     services.close()
-
-
-def test_a_server_is_a_member_once_it_joined(caller: Caller) -> None:
-    members = MembersService()
-    assert members.list(caller).items == []
-    joined = members.join("h", rpc_addr="h:1", http_addr="h:2")
-    assert members.join("h", rpc_addr="h:1", http_addr="h:2") == joined
-    assert members.list(caller).items == [joined]
