@@ -62,6 +62,12 @@ export function curveSpec({ runs, height, isLog, axis }: CurveOptions): Spec {
         encoding: { x, y, color, tooltip, opacity: { value: 0, condition: { param: 'near', empty: false, value: 1 } } }
       },
       {
+        // A line of one point is not to be seen.
+        transform: [...drawable, { joinaggregate: [{ op: 'count', as: 'points' }], groupby: ['run'] }, { filter: { field: 'points', equal: 1 } }],
+        mark: { type: 'point', filled: true, size: 46 },
+        encoding: { x, y, color }
+      },
+      {
         // NaN and infinities have no place on the scale: a red tick on the ground line says at which step they were logged.
         transform: [{ filter: { not: { field: 'value', valid: true } } }],
         mark: { type: 'tick', color: '#e45756', thickness: 2, height: 10, orient: 'vertical' },

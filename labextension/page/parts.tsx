@@ -89,7 +89,12 @@ export function Facts({ facts, label }: { readonly facts: readonly (readonly [st
         {facts.map(([name, value]) => (
           <tr key={name}>
             <th scope="row" title={name}>
-              {name}
+              {name.split(/(?<=[._/-])/).map((part, place) => (
+                <React.Fragment key={place}>
+                  {part}
+                  <wbr />
+                </React.Fragment>
+              ))}
             </th>
             <td title={typeof value === 'string' ? value : undefined}>{value}</td>
           </tr>

@@ -297,10 +297,13 @@ function shownValue(kind: string, value: unknown): unknown {
 function pack(head: Head, height: number, read: (row: number) => unknown): Column {
   if (head.kind !== 'text') {
     const numbers = new Float64Array(height);
+    const absent = new Uint8Array(height);
     for (let row = 0; row < height; row++) {
-      numbers[row] = numberOf(read(row)) ?? NaN;
+      const number = numberOf(read(row));
+      numbers[row] = number ?? NaN;
+      absent[row] = number === undefined ? 1 : 0;
     }
-    return new Column(head, null, new DataView(numbers.buffer));
+    return new Column(head, null, new DataView(numbers.buffer), absent);
   }
   const codes = new Int32Array(height);
   const texts = new Map<string, number>();

@@ -3,12 +3,17 @@
  *
  * The token lives in the session storage of this tab and goes out in the Authorization header only: never in an address that reaches a
  * server, never in a cookie. A first address may bring it behind the `#`, which browsers keep to themselves.
+ *
+ * Behind a JupyterHub there is no token here: who signed in at the Hub has a session that no script can read, and a cookie beside it that
+ * calls repeat in a header, as a Jupyter server wants it too.
  */
 
 import { ApiError } from '../src/api';
 import type { Send } from '../src/api';
 
 const KEY = 'modelbox-token';
+const LOGIN_HEADER = 'ModelBox-Login';
+const PROOFS = ['modelbox-xsrf', '_xsrf'] as const;
 
 /** The part of a browser's storage that is needed here. */
 export type TokenStore = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
@@ -25,6 +30,13 @@ export function tokenInHash(hash: string): string | undefined {
   }
 }
 
+/** What calls have to repeat of the cookies, or undefined where they have to repeat nothing. */
+export function proofOf(cookies: string): string | undefined {
+  const values = new Map(cookies.split('; ').map(cookie => [cookie.split('=', 1)[0], cookie.slice(cookie.indexOf('=') + 1)]));
+  const name = PROOFS.find(one => values.has(one));
+  return name === undefined ? undefined : decodeURIComponent(values.get(name) ?? '');
+}
+
 /** Remembers the token as long as the tab lives. Several servers may share an origin, below different paths. */
 export class Session {
   private readonly key: string;
@@ -35,6 +47,9 @@ export class Session {
   ) {
     this.key = `${KEY}:${base.pathname}`;
   }
+
+  /** Where somebody signs in whom the server does not know, relative to the page; empty where a token is asked for. */
+  login = '';
 
   /** Called when a token came with the address while the page is open. */
   announce: () => void = () => undefined;
@@ -62,12 +77,14 @@ export class Session {
     if (this.token) {
       headers.set('Authorization', `Bearer ${this.token}`);
     }
-    const xsrf = /(?:^|; )_xsrf=([^;]+)/.exec(document.cookie)?.[1];
-    if (xsrf !== undefined) {
-      headers.set('X-XSRFToken', decodeURIComponent(xsrf));
+    const proof = proofOf(document.cookie);
+    if (proof !== undefined) {
+      headers.set('X-XSRFToken', proof);
     }
     try {
-      return await fetch(this.url(`api/v1/${path}`), { ...init, headers, redirect: 'error', cache: 'no-store' });
+      const response = await fetch(this.url(`api/v1/${path}`), { ...init, headers, redirect: 'error', cache: 'no-store' });
+      this.login = response.headers.get(LOGIN_HEADER) ?? '';
+      return response;
     } catch (error) {
       if (error instanceof DOMException && error.name === 'AbortError') {
         throw error;

@@ -32,6 +32,19 @@ export function SignIn({ session, why, isJupyter, onToken }: SignInProps): React
     setRefused(true);
     setBusy(false);
   };
+  if (session.login) {
+    return (
+      <main className="mb-signin">
+        <h1>ModelBox</h1>
+        <section>
+          <p>This ModelBox is shared by the users of a JupyterHub. Who is signed in there is known here.</p>
+          <a className="mb-button mb-primary" href={session.url(session.login).href}>
+            Sign in with JupyterHub
+          </a>
+        </section>
+      </main>
+    );
+  }
   if (isJupyter) {
     const login = session.url('../login');
     login.searchParams.set('next', session.base.pathname);

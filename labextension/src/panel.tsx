@@ -3,6 +3,7 @@
  */
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { PageConfig } from '@jupyterlab/coreutils';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
@@ -84,6 +85,7 @@ export class Panel extends ReactWidget {
     return (
       <PanelView
         {...this.state}
+        elsewhere={PageConfig.getOption('modelboxElsewhere')}
         onRefresh={() => void this.poll.refresh()}
         onMore={() => {
           this.wanted = Math.min(MAX_RUNS, this.wanted + NEXT_PAGE);

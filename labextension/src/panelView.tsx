@@ -25,8 +25,8 @@ with modelbox.start("my-first-run") as run:
         run.log(loss=1 / (1 + step), step=step)`;
 
 /** The whole panel. */
-export function PanelView(props: PanelState & PanelActions): React.JSX.Element {
-  const { runs, error, isBusy, more, onRefresh, onMore } = props;
+export function PanelView(props: PanelState & PanelActions & { readonly elsewhere: string }): React.JSX.Element {
+  const { runs, error, isBusy, more, onRefresh, onMore, elsewhere } = props;
   const [filter, setFilter] = React.useState('');
   const [open, setOpen] = React.useState<string>();
   const groups = React.useMemo(() => groupRuns(runs ?? [], filter), [runs, filter]);
@@ -58,7 +58,13 @@ export function PanelView(props: PanelState & PanelActions): React.JSX.Element {
       )}
       <div className="mb-Panel-list" onKeyDown={moveFocus}>
         {runs === undefined && error === undefined && <p className="mb-Panel-note">Looking for experiments …</p>}
-        {runs?.length === 0 && <Empty {...props} />}
+        {elsewhere !== '' && (
+          <p className="mb-Panel-note">
+            Notebooks here keep their experiments at {elsewhere}, as MODELBOX_API_ADDR says: open its web page to see them. This panel lists those
+            in the store of this Jupyter server{runs?.length === 0 ? ', which has none' : ''}.
+          </p>
+        )}
+        {runs?.length === 0 && elsewhere === '' && <Empty {...props} />}
         {runs !== undefined && runs.length > 0 && shown === 0 && <p className="mb-Panel-note">No experiment matches “{filter}”.</p>}
         {groups.map(group => (
           <section key={group.namespace} aria-label={`Namespace ${group.namespace}`}>

@@ -107,6 +107,9 @@ export function formatNumber(value: number): string {
 /** Any metadata value as short text. */
 export function formatValue(value: unknown): string {
   const plain = isObject(value) && '$float' in value ? wireFloat(value.$float) : value; // how NaN travels within metadata
+  if (Number.isSafeInteger(plain)) {
+    return String(plain).replace('-', '−');
+  }
   return typeof plain === 'number' ? formatNumber(plain) : typeof plain === 'string' ? plain : JSON.stringify(plain);
 }
 

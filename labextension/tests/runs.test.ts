@@ -79,6 +79,7 @@ it.each([
 it.each([
   [{ $float: '-Infinity' }, '−∞'],
   ['text', 'text'],
+  [25276502016, '25276502016'],
   [[1, 'a'], '[1,"a"]'],
   [null, 'null']
 ])('the metadata %j is shown as %s', (value, shown) => expect(formatValue(value)).toBe(shown));

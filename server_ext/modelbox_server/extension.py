@@ -6,6 +6,7 @@ It is the same store that scripts of this user write to: the local one, or in a 
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
 
     from modelbox_server.wiring import Services
 
-__all__ = ["HUB_VARIABLE", "STORE_VARIABLE", "TOKEN_VARIABLE", "URL_VARIABLE", "ModelBoxExtension"]
+__all__ = ["HUB_VARIABLE", "PAGE_OPTION", "STORE_VARIABLE", "TOKEN_VARIABLE", "URL_VARIABLE", "ModelBoxExtension"]
 
 URL_VARIABLE = "MODELBOX_JUPYTER_URL"
 TOKEN_VARIABLE = "MODELBOX_JUPYTER_TOKEN"  # noqa: S105  (the name of a variable)
 STORE_VARIABLE = "MODELBOX_JUPYTER_STORE"
 HUB_VARIABLE = "MODELBOX_HUB_URL"
 """Names of the environment variables by which kernels and terminals find the API of the server that started them, and which store it is."""
+
+PAGE_OPTION = "modelboxElsewhere"
+"""Under this name the panel in JupyterLab finds the address of the store that notebooks use instead of the one of this server."""
 
 _PREFIX = "modelbox"
 _WILDCARDS = {"", "0.0.0.0", "::", "*"}  # noqa: S104  (compared with, never bound to)
@@ -68,6 +72,7 @@ class ModelBoxExtension(ExtensionApp):
         """Add the API to the server. Nothing is opened yet."""
         self._gate = JupyterGate()
         self._environment: dict[str, str] = {}
+        self._tell_page()
         self._shared_url = self._find_shared()
         if self._shared_url:
             self._face = Face(_never_opened, self._gate)
@@ -80,6 +85,13 @@ class ModelBoxExtension(ExtensionApp):
         self._face = Face(partial(_open_services, self._store), self._gate)
         self._journals = JournalWatch(self._store)
         self.handlers.extend(handler_rules(self._face, JupyterExchangeHandler, OpenJupyterExchangeHandler, f"/{_PREFIX}"))
+
+    def _tell_page(self) -> None:
+        """Let the page know of an address that kernels inherit, and keep their experiments at."""
+        address = os.environ.get("MODELBOX_API_ADDR")
+        if address and self.serverapp is not None:
+            shown = self.serverapp.web_app.settings.setdefault("page_config_data", {})
+            shown[PAGE_OPTION] = re.sub(r"//[^/]*@", "//", address)
 
     def _find_shared(self) -> str:
         """Return where the shared ModelBox is; empty where the local store is to be used."""

@@ -57,6 +57,12 @@ describe('a table of runs', () => {
     expect(table.column('toString')).toBeUndefined();
   });
 
+  it('shows NaN where it was logged, and nothing where nothing was', () => {
+    const table = new RunTable();
+    table.add(frame([{ id: 'a', last: { loss: Number.NaN } }, { id: 'b' }, { id: 'c', last: { loss: 0.5 } }]));
+    expect([0, 1, 2].map(row => table.column('metrics.loss.last')?.text(row, 0))).toEqual(['NaN', '', '0.5']);
+  });
+
   it('grows a version only when something that is seen changed', () => {
     const table = new RunTable();
     const run: Fake = { id: 'a', status: 'running', last: { loss: 1 }, settings: { list: [1, 2] } };

@@ -16,7 +16,7 @@ __all__ = ["contradictions_of_hub", "hub_defaults", "hub_of"]
 
 
 def hub_defaults(env: Mapping[str, str]) -> Mapping[str, Value]:
-    """Return by path the values that hold unless somebody says otherwise: a service of a Hub finds all of them in its environment.
+    """Return by path the values that hold unless a file says otherwise: a service of a Hub finds all of them in its environment.
 
     Servers of users have variables of these names too, but no name of a service.
     """

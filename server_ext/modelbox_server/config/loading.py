@@ -168,7 +168,9 @@ def read_config(
     for setting in SETTINGS:
         default = told.get(setting.path, setting.default)
         try:
-            values[setting.path] = _value(setting, document, env, default)
+            # Where the Hub sends calls to is where its service listens, whatever a file says that was made for a server of its own.
+            is_dictated = setting.path == "listen_addr" and setting.path in told and setting.variable not in env
+            values[setting.path] = default if is_dictated else _value(setting, document, env, default)
         except _Wrong as wrong:
             problems.append(f"{setting.path}: {wrong}")
             values[setting.path] = default

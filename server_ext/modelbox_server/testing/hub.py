@@ -29,6 +29,7 @@ PASSWORD = "of everybody"  # noqa: S105  (what the dummy authenticator of the te
 
 _ROOT = Path(__file__).parents[3]
 _CONFIG = _ROOT / "deploy" / "jupyterhub" / "jupyterhub_config.py"
+_SERVER = _ROOT / "deploy" / "modelbox_server.toml"
 _PROXY = _ROOT / "labextension" / "node_modules" / ".bin" / "configurable-http-proxy"
 _START_S = 120.0
 _STOP_S = 60.0
@@ -157,7 +158,8 @@ def running_hub(
     environment = {**jupyter_environment(folder), "MODELBOX_DATA_DIR": ""}
     environment = {name: value for name, value in environment.items() if not name.startswith(("JUPYTER_", "IPYTHON", "MODELBOX_"))}
     config = folder / "modelbox_server.toml"
-    config.write_text(_SERVER.format(folder=folder, grpc_port=grpc_port))
+    sample = _SERVER.read_text().replace("/var/lib/modelbox", f"{folder}/store").replace(":2112", "")
+    config.write_text(f'grpc_listen_addr = "127.0.0.1:{grpc_port}"\n{sample}')
     changes = {
         "url": url,
         "hub_url": f"http://127.0.0.1:{hub_port}",
@@ -194,24 +196,6 @@ def running_hub(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-_SERVER = """
-metadata_storage = "integrated"
-metrics_storage = "integrated"
-artifact_storage = "filesystem"
-prometheus_addr = ""
-grpc_listen_addr = "127.0.0.1:{grpc_port}"
-
-[metadata_storage_integrated]
-path = "{folder}/store/metadata.db"
-
-[metrics_storage_integrated]
-path = "{folder}/store/metrics.db"
-
-[artifact_storage_filesystem]
-base_dir = "{folder}/store/artifacts"
-"""
 
 
 def _wait(hub: RunningHub, process: subprocess.Popen[bytes]) -> None:

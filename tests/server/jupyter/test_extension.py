@@ -18,7 +18,7 @@ from jupyter_server.serverapp import JupyterServerAuthWarning, ServerApp
 from tornado.httpclient import HTTPClientError, HTTPResponse
 from traitlets.config import Config
 
-from modelbox_server.extension import TOKEN_VARIABLE, URL_VARIABLE, ModelBoxExtension
+from modelbox_server.extension import PAGE_OPTION, TOKEN_VARIABLE, URL_VARIABLE, ModelBoxExtension
 
 Fetch = Callable[..., Awaitable[HTTPResponse]]
 
@@ -95,6 +95,14 @@ async def test_what_another_server_told_the_environment_stays(jp_serverapp: Serv
     os.environ[URL_VARIABLE] = "http://another/modelbox"
     await extension_of(jp_serverapp).stop_extension()
     assert os.environ.pop(URL_VARIABLE) == "http://another/modelbox"
+
+
+async def test_the_panel_is_told_where_notebooks_keep_their_experiments(
+    monkeypatch: pytest.MonkeyPatch, jp_configurable_serverapp: Callable[..., ServerApp]
+) -> None:
+    monkeypatch.setenv("MODELBOX_API_ADDR", "https://ana:secret@box.example/modelbox")
+    server = jp_configurable_serverapp()
+    assert server.web_app.settings["page_config_data"][PAGE_OPTION] == "https://box.example/modelbox"
 
 
 class TestPassword:

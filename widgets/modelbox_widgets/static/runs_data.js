@@ -22,9 +22,11 @@ export class Column {
    * @param {Head} head
    * @param {readonly string[] | null} values the distinct texts; null for numbers
    * @param {DataView} data
+   * @param {Uint8Array} [absent] 1 for rows that have no number, where that can be told from NaN
    */
-  constructor(head, values, data) {
+  constructor(head, values, data, absent) {
     this.head = head;
+    this.absent = absent;
     this.values = values ?? [];
     /** @type {Int32Array | undefined} */
     this.codes = values ? integers(data) : undefined;
@@ -48,7 +50,7 @@ export class Column {
   text(row, nowMs) {
     if (this.codes) return this.values[this.codes[row] ?? -1] ?? "";
     const value = this.numbers[row] ?? NaN;
-    if (Number.isNaN(value)) return this.head.group === "metric" ? "NaN" : "";
+    if (Number.isNaN(value)) return this.head.group === "metric" && !this.absent?.[row] ? "NaN" : "";
     switch (this.head.kind) {
       case "time":
         return agoText(value, nowMs);
