@@ -76,9 +76,9 @@ class ModelBoxExtension(ExtensionApp):
         self._shared_url = self._find_shared()
         if self._shared_url:
             self._face = Face(_never_opened, self._gate)
-            upstream = Upstream(self._shared_url, os.environ["JUPYTERHUB_API_TOKEN"])
+            self._upstream = Upstream(self._shared_url, os.environ["JUPYTERHUB_API_TOKEN"])
             self._journals = JournalWatch(self._shared_url, address="shared")
-            rules = relay_rules(self._face, upstream, JupyterExchangeHandler, OpenJupyterExchangeHandler, f"/{_PREFIX}")
+            rules = relay_rules(self._face, self._upstream, JupyterExchangeHandler, OpenJupyterExchangeHandler, f"/{_PREFIX}")
             self.handlers.extend(rules)
             return
         self._store = Path(self.data_dir).expanduser().absolute() if self.data_dir else data_folder()
