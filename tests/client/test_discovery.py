@@ -104,6 +104,34 @@ def test_a_named_server_that_is_away_is_never_replaced_by_another_store(home: Pa
         modelbox.ModelBox().experiments()
 
 
+def test_the_store_that_a_hub_names_wins_over_what_is_only_found(home: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELBOX_HUB_URL", "https://hub.example/services/modelbox/")
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "of-the-hub")
+    monkeypatch.setenv("JUPYTERHUB_USER", "alice")
+    monkeypatch.setenv("MODELBOX_JUPYTER_URL", url)
+    found = find_store()
+    assert (found.where.kind, found.where.address, found.token) == ("hub", "https://hub.example/services/modelbox", "of-the-hub")
+    assert "(shared ModelBox of hub.example, as alice): MODELBOX_HUB_URL is set." in str(found.where)
+    assert "of-the-hub" not in repr(found)
+    assert find_store("shared").where.kind == "hub"
+    assert find_store("shared", "mine").token == "mine"
+    assert find_store("local").where.address == str(settings.data_folder())
+    monkeypatch.setenv("MODELBOX_API_TOKEN", "made-for-a-script")
+    assert find_store().token == "made-for-a-script"
+    monkeypatch.setenv("MODELBOX_API_ADDR", "local")
+    assert find_store().where.kind == "local"
+    monkeypatch.setenv("MODELBOX_API_ADDR", "host:8085")
+    assert find_store().where.address == "http://host:8085"
+
+
+def test_what_is_wrong_with_the_store_of_a_hub_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="no JupyterHub names a shared ModelBox here"):
+        find_store("shared")
+    monkeypatch.setenv("MODELBOX_HUB_URL", "/a/folder")
+    with pytest.raises(ConfigError, match="MODELBOX_HUB_URL is '/a/folder': it is the URL of a server"):
+        find_store()
+
+
 def test_jupyter_is_found_by_what_its_extension_left_in_the_environment(home: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELBOX_JUPYTER_URL", f"{url}/user/a b/modelbox")
     monkeypatch.setenv("MODELBOX_JUPYTER_TOKEN", "kernel-token")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import modelbox
+from modelbox.cli.main import main
 from modelbox.client import sync as client
 from modelbox.client.publish import PublishReport, publish
 from modelbox.errors import InvalidRequest, ServerUnreachable
@@ -125,7 +126,10 @@ def test_what_broke_off_goes_on(local: modelbox.ModelBox, server: LiveServer, mo
 def test_a_query_says_which(local: modelbox.ModelBox, server: LiveServer) -> None:
     with box_of(server) as there:
         assert publish(local.session, there.session, query="params.lr > 0").experiments == 1
-        assert [run.name for run in there.experiments()] == ["digits"]
+        (digits,) = there.experiments()
+        assert (digits.name, digits.record.parent_id) == ("digits", None)
+        publish(local.session, there.session)
+        assert digits.refresh().record.parent_id == local.experiments(name="parent")[0].id
 
 
 def test_what_one_may_not_write_to_goes_below_ones_home(local: modelbox.ModelBox, server: LiveServer) -> None:
@@ -137,10 +141,18 @@ def test_what_one_may_not_write_to_goes_below_ones_home(local: modelbox.ModelBox
         assert publish(local.session, alice.session) == PublishReport()
 
 
-def test_the_function_and_its_mistakes(local: modelbox.ModelBox, server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_function_the_command_and_their_mistakes(
+    local: modelbox.ModelBox, server: LiveServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("MODELBOX_HUB_URL", server.url)
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", server.token)
-    assert client.sync("local", to="shared").experiments == 2
+    assert client.sync("local", to="shared", query="params.lr > 0").experiments == 1
+    assert main(["sync", "local", "--to", "shared"]) == 0
+    assert capsys.readouterr().out == "1 experiment, 1 model, 1 version, 1 point sent\n"
+    assert main(["sync", "local", "--to", "shared"]) == 0
+    assert capsys.readouterr().out == "nothing to send\n"
+    assert main(["sync", "--query", "params.lr > 0"]) == 2
+    assert "--query is for 'modelbox sync local'" in capsys.readouterr().err
     assert str(client.sync("local", to="shared")) == "nothing to send"
     with pytest.raises(InvalidRequest, match="leads from the local store to itself"):
         client.sync("local", to="local")

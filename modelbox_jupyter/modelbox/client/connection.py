@@ -57,9 +57,9 @@ class ModelBox:
     Parameters
     ----------
     address
-        ``"host:8085"``, ``"https://host/path"``, or a folder for a local store. Left out, the store is searched: ``MODELBOX_API_ADDR``,
-        the Jupyter server of this kernel, ``modelbox_client.toml``, a server of yours on this machine, the local store. :attr:`where`
-        says which.
+        ``"host:8085"``, ``"https://host/path"``, or a folder for a local store; ``"local"`` is your own local store, ``"shared"`` the
+        one that the users of a JupyterHub share. Left out, the store is searched: ``MODELBOX_API_ADDR``, the shared one, the Jupyter
+        server of this kernel, ``modelbox_client.toml``, a server of yours on this machine, the local store. :attr:`where` says which.
     token
         For servers; ``MODELBOX_API_TOKEN`` when left out.
     strict

@@ -52,7 +52,8 @@ class PublishReport:
     points: int = 0
 
     def __str__(self) -> str:
-        sent = [f"{getattr(self, field.name)} {field.name}" for field in fields(self) if getattr(self, field.name)]
+        counts = {field.name: getattr(self, field.name) for field in fields(self)}
+        sent = [f"{count} {name if count > 1 else name.removesuffix('s')}" for name, count in counts.items() if count]
         return f"{', '.join(sent)} sent" if sent else "nothing to send"
 
 
@@ -100,8 +101,8 @@ class _Publication:
 
     def _experiment(self, here: ExperimentRecord) -> None:
         there = self._find(here.id)
+        parent = here.parent_id if here.parent_id is not None and self._find(here.parent_id) is not None else None
         if there is None:
-            parent = here.parent_id if here.parent_id is not None and self._find(here.parent_id) is not None else None
             body = m.ExperimentCreate(
                 name=here.name,
                 id=here.id,
@@ -124,8 +125,12 @@ class _Publication:
                 self._sent["checkpoints"] += 1
         self._attachments({here.id: here.id, **{one.id: known[one.epoch] for one in checkpoints}})
         if here.status is not Status.RUNNING and there.status is not here.status:
-            ended = m.ExperimentUpdate(status=here.status, finished_at=here.finished_at)
-            self._target.call(routes.UPDATE_EXPERIMENT, path={"experiment_id": here.id}, body=ended)
+            self._update(here.id, m.ExperimentUpdate(status=here.status, finished_at=here.finished_at))
+        if parent is not None and there.parent_id is None:  # it came later, as somebody chose experiments by a query
+            self._update(here.id, m.ExperimentUpdate(parent_id=parent))
+
+    def _update(self, experiment_id: str, changes: m.ExperimentUpdate) -> None:
+        self._target.call(routes.UPDATE_EXPERIMENT, path={"experiment_id": experiment_id}, body=changes)
 
     def _find(self, experiment_id: str) -> ExperimentRecord | None:
         try:

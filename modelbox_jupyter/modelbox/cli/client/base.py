@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ADDRESS_HELP", "Session", "client", "with_session"]
 
-ADDRESS_HELP = "host:8085, a URL, or the folder of a local store; searched for when left out (MODELBOX_API_ADDR)."
+ADDRESS_HELP = "host:8085, a URL, the folder of a local store, local, or shared; searched for when left out (MODELBOX_API_ADDR)."
 
 P = ParamSpec("P")
 R = TypeVar("R")
