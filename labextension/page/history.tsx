@@ -13,6 +13,7 @@ import { Trouble } from './parts';
 import type { Change, LoggedEvent } from './records';
 
 const MOST_CHANGES = 5000;
+const MOST_LETTERS = 160;
 const EVERY_S = 5;
 /** Fields that say which object it was. */
 const TELLING = ['name', 'version', 'epoch', 'key', 'uri'];
@@ -127,7 +128,7 @@ export function changeLines({ payload }: Pick<Change, 'payload'>): readonly stri
     return differences(before, after);
   }
   const subject = isObject(after) ? after : payload;
-  return TELLING.filter(field => subject[field] !== undefined && subject[field] !== '').map(field => `${field}: ${formatValue(subject[field])}`);
+  return TELLING.filter(field => subject[field] !== undefined && subject[field] !== '').map(field => `${field}: ${worded(subject[field])}`);
 }
 
 function differences(before: Fields, after: Fields): string[] {
@@ -140,6 +141,8 @@ function differences(before: Fields, after: Fields): string[] {
   });
 }
 
+/** A value in a line: a whole patch or a list of packages stands on the first view of the experiment. */
 function worded(value: unknown): string {
-  return value === undefined || value === null ? 'nothing' : formatValue(value);
+  const letters = value === undefined || value === null ? [...'nothing'] : [...formatValue(value)];
+  return letters.length > MOST_LETTERS ? `${letters.slice(0, MOST_LETTERS).join('')} …` : letters.join('');
 }

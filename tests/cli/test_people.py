@@ -50,6 +50,7 @@ def test_an_operator_gives_roles_and_tokens_and_sees_what_was_done_with_them(
     rows = json.loads(run("client", "audit", "--actor", "eve", "--since", "1h", "--json"))
     assert {(row["actor"], row["token"], row["face"], row["namespace"]) for row in rows} == {("eve", "nightly", "http", "~eve")}
     assert json.loads(run("client", "audit", "--namespace", "team", "--json"))[-1]["object_type"] == "grant"
+    assert json.loads(run("client", "audit", "--namespace", "team", "--json"))[-1]["payload"]["new"]["role"]
     assert run("server", "revoke", "team", "user:eve").startswith("user:eve has no role of its own on team any more")
     assert run("client", "tokens", "revoke", "nightly") == "The token opens nothing any more.\n"
     run("client", "tokens", "revoke", "nightly", code=5)

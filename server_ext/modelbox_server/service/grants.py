@@ -74,7 +74,8 @@ class GrantsService:
             tx.put([record])
             before = None if old is None else old.role.value
             payload = {"old": {"role": before}, "new": {"principal": principal, "role": record.role.value}}
-            note(tx, caller, ChangeKind.UPDATED, _subject(record), at, object_type="grant", payload=payload)
+            kind = ChangeKind.CREATED if old is None else ChangeKind.UPDATED
+            note(tx, caller, kind, _subject(record), at, object_type="grant", payload=payload)
         self._people.forget()
         return _shown(record)
 

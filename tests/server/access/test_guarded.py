@@ -280,7 +280,7 @@ def test_an_admin_of_a_namespace_grants_there_and_nowhere_else(world: World) -> 
     assert grants.revoke(world.alice, a.GrantRevoke(namespace="~alice/shared", principal="user:bob")).deleted == 1
     assert tried(lambda: world.services.experiments.get(world.bob, run)) == "not found"
     log = [(event.object_type, event.kind) for event in world.services.changes.list(world.alice, m.ChangesQuery()).items]
-    assert [entry for entry in log if entry[0] == "grant"] == [("grant", "updated"), ("grant", "destroyed")]
+    assert [entry for entry in log if entry[0] == "grant"] == [("grant", "created"), ("grant", "destroyed")]
 
 
 @pytest.mark.parametrize("principal", ["bob", "user:", "team:x", "", "everyone:x", "user: x"])

@@ -148,11 +148,15 @@ def revoke_token(session: Session, token: str) -> None:
 def audit(
     session: Session, printer: Printer, namespace: str | None, object_id: str | None, actor: str | None, since: datetime | None
 ) -> None:
-    """List who did what, when, from where and through which door, in order."""
+    """List who did what, when, from where and through which door, in order.
+
+    With --json or --csv also what exactly was changed.
+    """
     found = session.box.changes(namespace=namespace, object_id=object_id and session.object(object_id).id)
     kept = [event for event in found if (since is None or event.at >= since) and actor in {None, event.actor}]
-    rows = [tuple(_cell(event, name) for name in _AUDIT) for event in kept]
-    printer.rows(_AUDIT, rows, empty="Nothing of that kind happened.")
+    columns = _AUDIT if printer.format == "table" else (*_AUDIT, "payload")
+    rows = [tuple(_cell(event, name) for name in columns) for event in kept]
+    printer.rows(columns, rows, empty="Nothing of that kind happened.")
 
 
 def _cell(event: ChangeEvent, name: str) -> Json:
