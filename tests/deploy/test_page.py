@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 import modelbox
+from modelbox.entities.records import Role
 from modelbox.testing.fixtures import clean_modelbox_environment
 from modelbox.testing.server_process import running_server
 from modelbox_server.config.loading import load_config
@@ -59,7 +61,7 @@ def check_kept(url: str, copy: Path) -> None:
 
 
 def test_all_blocks_are_run_here() -> None:
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
 
 
 def test_the_executable_is_installed_for_systemd(place: Path) -> None:
@@ -118,3 +120,26 @@ def test_records_in_postgresql_come_back_from_their_backup(place: Path, monkeypa
         run(place, "pg_restore", without="pg_dump", DATABASE=databases[1])
         with running_server(configs[1]) as record:
             check_kept(record["url"], place / "copy.bin")
+
+
+def test_people_get_roles_tokens_and_limits(place: Path) -> None:
+    config = place / "box.toml"
+    config.write_text(
+        'listen_addr = "127.0.0.1:0"\nprometheus_addr = ""\nmetadata_storage = "ephemeral"\nmetrics_storage = "inmemory"\n'
+        f'[artifact_storage_filesystem]\nbase_dir = "{place}/blobs"\n'
+    )
+    with running_server(config) as record:
+        told = {"MODELBOX_API_ADDR": record["url"], "MODELBOX_API_TOKEN": record["token"]}
+        run(place, "modelbox server limit", **told, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        with modelbox.ModelBox(record["url"], token=record["token"]) as box:
+            assert {grant.principal: grant.role for grant in box.people.grants("team")} == {
+                "user:ana": Role.WRITER,
+                "group:interns": Role.READER,
+            }
+            limits = {one.subject: one for one in box.people.limits()}
+            assert (limits["user:ana"].size_bytes, limits["user:ana"].points_per_s) == (50 * 10**9, 20_000)
+            assert (limits["namespace:team"].size_bytes, limits["namespace:team"].experiments) == (2 * 10**12, 10_000)
+            assert {token.name: (token.user, token.role) for token in box.people.tokens()} == {
+                "ana-laptop": ("ana", None),
+                "nightly": ("robot", Role.WRITER),
+            }
