@@ -108,7 +108,7 @@ class ModelBoxExtension(ExtensionApp):
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Tell kernels where the API is, now that the port is known, and open the store while the first page loads."""
         if self._shared_url:
-            if HUB_VARIABLE not in os.environ:
+            if os.environ.get(HUB_VARIABLE, "").rstrip("/") != self._shared_url:
                 self._environment = {HUB_VARIABLE: self._shared_url}
                 os.environ.update(self._environment)
             self._journals.start()

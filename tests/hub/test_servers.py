@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -35,7 +36,9 @@ with modelbox.ModelBox(strict=True) as box:
 
 @pytest.fixture(scope="module")
 def servers(hub: RunningHub) -> dict[str, JupyterProcess]:
-    return {user: hub.start_server(user) for user in ("alice", "bob", "rita")}
+    users = ("alice", "bob", "rita")
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(users, pool.map(hub.start_server, users), strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelbox.errors import ConfigError
+from modelbox_server.config.hub import hub_of
 from modelbox_server.config.loading import Endpoint, ServerConfig, load_config, parse_endpoint, read_config
 from modelbox_server.config.table import SECTIONS, SETTINGS
 from modelbox_server.config.template import settings_table, template
@@ -275,3 +276,30 @@ def test_the_mode_of_clients_is_not_that_of_the_server() -> None:
     """Who trains offline may start a server in the same shell."""
     assert read_config("", {"MODELBOX_MODE": "offline"}).text("mode") == "all"
     assert read_config("", {"MODELBOX_SERVER_MODE": "blob", "MODELBOX_TICKETS_KEY": "k" * 32}).text("mode") == "blob"
+
+
+def test_a_server_that_asks_a_hub_needs_to_know_where_and_who_it_is() -> None:
+    with pytest.raises(ConfigError) as wrong:
+        read_config('[auth]\nmode = "hub"\n[hub]\nservice_prefix = "modelbox"\napi_url = "hub:8081"', {})
+    for expected in ("hub.api_token: missing", "hub.api_url: expected an address such as", "hub.service_prefix: expected a path such as"):
+        assert expected in wrong.value.detail
+
+
+def test_an_external_service_of_a_hub_is_described_by_settings() -> None:
+    text = """
+        auth.mode = "hub"
+        [hub]
+        api_url = "https://hub.example/hub/api"
+        api_token = "${HUB_TOKEN}"
+        service_name = "tracker"
+        service_prefix = "/services/tracker/"
+        base_url = "https://hub.example/"
+        [artifact_storage_filesystem]
+        base_dir = "/srv/modelbox"
+    """
+    hub = hub_of(read_config(text, {"HUB_TOKEN": "s3cret"}))
+    assert hub is not None
+    assert (hub.api_token, hub.client_id, hub.prefix) == ("s3cret", "service-tracker", "/services/tracker")
+    assert hub.authorize_url("x").startswith("https://hub.example/hub/api/oauth2/authorize?client_id=service-tracker&")
+    assert "s3cret" not in repr(hub)
+    assert hub_of(read_config("", {})) is None
