@@ -1,1 +1,1 @@
-"""."""
+"""What a program uses to reach a store: connection, transports, journal and sender."""

@@ -1,1 +1,1 @@
-"""."""
+"""Where loggers for training frameworks belong; there is none yet."""

@@ -1,1 +1,1 @@
-"""."""
+"""The use cases: what is checked, and what changes together."""

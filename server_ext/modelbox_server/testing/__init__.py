@@ -1,1 +1,1 @@
-"""."""
+"""Suites for backends, and servers and engines for tests."""

@@ -57,7 +57,7 @@ def apply(printer: Printer, config_path: Path | None) -> None:
     """
     with _schemas(config_path) as schemas:
         printer.rows(
-            ("store", "database", "applied step", "name"),
+            ("store", "database", "step", "name"),
             [(schema.role, schema.database, step.number, step.name) for schema in schemas for step in schema.migrations.apply()],
             empty=_NOTHING,
         )

@@ -1,1 +1,1 @@
-"""."""
+"""Backends that keep points."""
