@@ -5,6 +5,7 @@ Run it as ``python tests/bench/bench_services.py``. `limit` is the bare SQL unde
 
 import json
 import sqlite3
+import time
 from array import array
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +13,10 @@ from tempfile import TemporaryDirectory
 from modelbox.entities.ids import random_id
 from modelbox.entities.series import SeriesBlock
 from modelbox.wire.json import encode
+from modelbox.wire.limits import LimitSet
 from modelbox.wire.messages import ExperimentCreate, ExperimentsQuery, MetadataDocument
 from modelbox_server.service.context import Caller
+from modelbox_server.service.people import Person
 from modelbox_server.testing.bench import best_s, print_row
 from modelbox_server.wiring import Services, local_services
 
@@ -38,6 +41,7 @@ def main() -> None:
         print_row("frame of 1,000 x 40 as JSON", best_ms=best_s(lambda: encode(frame)) * 1e3, size_mb=len(encode(frame)) / 1e6)
         print_row("list of 1,000 experiments", best_ms=best_s(lambda: services.experiments.list(_CALLER, query)) * 1e3)
         _single_calls(services, ids[0])
+        _limited(services)
         services.close()
 
 
@@ -97,6 +101,32 @@ def _single_calls(services: Services, object_id: str) -> None:
 
     for name, action in (("update_metadata", update), ("append one point", append), ("new_experiment", create), ("get_experiment", get)):
         print_row(f"{name}, one at a time", calls_per_s=_CALLS / best_s(action, runs=3))
+
+
+def _limited(services: Services) -> None:
+    """Measure what quotas and rates cost ingest: the same appends of one person without any, and with all of them."""
+    caller = services.people.caller(Person("bench"), face="http")
+    object_id = services.experiments.create(caller, ExperimentCreate(name="limited")).item.id
+
+    def append(points: int, calls: int) -> float:
+        began_s = time.thread_time()
+        for _ in range(calls):
+            services.metrics.append(caller, [_block(object_id, f"m{points}", points)])
+        return (time.thread_time() - began_s) / calls * 1e6
+
+    best_us: dict[tuple[bool, int], float] = {}
+    for _ in range(7):
+        for is_limited in (False, True):
+            most = 2**40 if is_limited else 0
+            services.limits.set(_CALLER, LimitSet(subject="user:bench", points=most, points_per_s=most))
+            services.limits.set(_CALLER, LimitSet(subject="namespace:~bench", points=most))
+            for points, calls in ((10, _CALLS), (100_000, 3)):
+                best_us[is_limited, points] = min(append(points, calls), best_us.get((is_limited, points), float("inf")))
+    for points in (10, 100_000):
+        print_row(
+            f"append {points:,} points, CPU", without_limits_us=best_us[False, points], with_limits_us=best_us[True, points],
+            ratio=best_us[True, points] / best_us[False, points],
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

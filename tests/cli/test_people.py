@@ -68,3 +68,26 @@ def test_an_operator_gives_roles_and_tokens_and_sees_what_was_done_with_them(
 def test_what_is_meant_wrongly_is_said(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("address")
+def test_an_operator_limits_people_and_namespaces_and_sees_what_they_have(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*words: str, code: int = 0) -> str:
+        assert main(list(words)) == code, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    run("client", "experiments", "create", "--name", "digits", "--namespace", "team/vision")
+    run("server", "limit", "namespace:team", "--bytes", "2TB", "--experiments", "1")
+    (row,) = json.loads(run("server", "limit", "namespace:team", "--json"))
+    assert (row["bytes_limit"], row["experiments"], row["experiments_limit"], row["points_limit"]) == (2 * 10**12, 1, 1, None)
+    assert main(["client", "experiments", "create", "--name", "letters", "--namespace", "team/nlp"]) == 3
+    assert "The namespace 'team' may have 1 experiment and has 1" in capsys.readouterr().err
+    run("server", "limit", "namespace:team", "--clear")
+    run("client", "experiments", "create", "--name", "letters", "--namespace", "team/nlp")
+    for words, sentence in (
+        (("--points", "5"), "Whose limits? Write user:NAME or namespace:PATH before them."),
+        (("alice", "--points", "5"), "write user:NAME or namespace:PATH"),
+        (("user:alice", "--bytes", "5 apples"), "'5 apples' is no number of bytes: write 500000, 500MB, 10GB or 2TB."),
+    ):
+        assert main(["server", "limit", *words]) == 2
+        assert sentence in capsys.readouterr().err

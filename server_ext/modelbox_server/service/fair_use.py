@@ -36,7 +36,11 @@ _SHARE: Final = 50.0
 """Measuring takes at most a fiftieth of the time."""
 _ONE_BATCH_S: Final = 60
 _MAX_OWNERS: Final = 20_000
-_WORDS: Final = {"size_bytes": "bytes of artifacts", "points": "points", "experiments": "experiments"}
+_WORDS: Final = {
+    "size_bytes": ("byte of artifacts", "bytes of artifacts"),
+    "points": ("point", "points"),
+    "experiments": ("experiment", "experiments"),
+}
 
 
 class _Points:
@@ -204,9 +208,9 @@ class FairUse:
         kind, _, whose = subject.partition(":")
         who = f"The user {whose!r}" if kind == "user" else f"The namespace {whose!r}"
         raise QuotaExceeded(
-            f"{who} may have {most:,} {_WORDS[name]} and has {used:,}, so there is no room for {more:,} more: delete some, "
+            f"{who} may have {most:,} {_WORDS[name][most != 1]} and has {used:,}, so there is no room for {more:,} more: delete some, "
             "or ask the operator of the server for more room. Nothing was stored.",
-            limit=f"{most} {_WORDS[name]}",
+            limit=f"{most} {_WORDS[name][most != 1]}",
             retry_after_s=_AGAIN_S,
         )
 

@@ -1,7 +1,9 @@
 """The same access through every door: HTTP with tokens and with a proxy, and gRPC."""
 
+import struct
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -189,3 +191,36 @@ def test_a_watch_shows_what_may_be_read_and_ends_with_its_token(
             list(stream)
         assert end.value.code() is grpc.StatusCode.UNAUTHENTICATED
         assert time.monotonic() - revoked_at_s < 30  # two seconds on a machine with nothing else to do
+
+
+def test_a_page_that_watches_is_told_within_seconds_that_its_token_was_revoked(
+    operator: ApiClient, token: Callable[..., tuple[str, ApiClient, str]]
+) -> None:
+    _, hana, token_id = token("hana")
+    request = message("WatchNamespaceRequest")().SerializeToString()
+    body = struct.pack(">BI", 0, len(request)) + request
+    media = {"Content-Type": "application/grpc-web+proto", "Grpc-Timeout": "40S"}
+    with ThreadPoolExecutor(1) as other:
+        watching = other.submit(hana.request, "POST", "/modelbox.ModelStore/WatchNamespace", body=body, headers=media)
+        time.sleep(0.3)  # it may as well be revoked before the watch begins: the answer is the same
+        assert operator.api("DELETE", f"/tokens/{token_id}").json == {"deleted": 1}
+        answer = watching.result(30)
+    assert b"grpc-status:16" in answer.body or answer.headers.get("grpc-status") == "16"
+
+
+def test_an_upload_that_began_before_its_token_was_revoked_may_end_and_no_other_begins(
+    operator: ApiClient, token: Callable[..., tuple[str, ApiClient, str]]
+) -> None:
+    _, ivan, token_id = token("ivan")
+    mine = created(ivan, "mine")
+    path = f"/api/v1/objects/{mine['id']}/artifacts?name=x"
+
+    def pieces() -> Iterator[bytes]:
+        yield b"begun, "
+        assert operator.api("DELETE", f"/tokens/{token_id}").json == {"deleted": 1}
+        yield b"ended"
+
+    assert ivan.request("PUT", path, body=pieces()).status == 201
+    assert ivan.request("PUT", path, body=b"another").status == 401
+    kept = operator.api("GET", f"/objects/{mine['id']}/artifacts").json["items"]
+    assert [(one["name"], one["size_bytes"]) for one in kept] == [("x", 12)]
