@@ -154,8 +154,9 @@ class RelayExchange(Exchange):
 
     def caller_left(self) -> None:
         """Ask no further."""
-        if self._asking is not None:
-            self._asking.cancel()
+        asking = self._asking
+        if asking is not None and not asking.cancel() and not asking.cancelled():
+            asking.exception()  # nobody is left to be told
 
     async def abandon(self) -> None:
         """Ask no further."""

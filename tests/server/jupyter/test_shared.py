@@ -98,3 +98,11 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         ModelBoxExtension(mode="shared")._find_shared()
     with pytest.raises(ConfigError, match="needs JUPYTERHUB_API_TOKEN, which a JupyterHub sets"):
         ModelBoxExtension(hub_url="http://hub.example/services/modelbox")._find_shared()
+
+
+async def test_a_large_upload_that_is_refused_says_why(jp_fetch: Fetch) -> None:
+    """The shared store answers, and hangs up, long before all of it has come."""
+    target = ("modelbox", "api", "v1", "objects", "0" * 40, "artifacts")
+    with pytest.raises(HTTPClientError) as refused:
+        await jp_fetch(*target, params={"name": "x"}, method="PUT", body=b"x" * 64_000_000, request_timeout=60)
+    assert refused.value.code == 404
