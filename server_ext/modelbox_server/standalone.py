@@ -361,7 +361,9 @@ def serve(
         try:
             if on_start is not None:
                 on_start(server)
-            return await first
+            number = await first
+            log.info("%s came: what is under way may end; a second signal ends it all.", number.name)
+            return number
         finally:
             await server.stop()
 

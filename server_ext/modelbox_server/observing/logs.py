@@ -52,9 +52,11 @@ class _TextLines(logging.Formatter):
 def log_to(stream: TextIO, log_format: str, level: str) -> None:
     """Send what the program logs from `level` on to `stream`, in one of :data:`LOG_FORMATS`.
 
-    Tornado's own access log stays out, as ours says more.
+    Tornado's own access log stays out, as ours says more, and so do its words on callers that speak neither HTTP nor TLS as we do, unless
+    `level` is ``debug``.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_JsonLines() if log_format == "json" else _TextLines())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
+    logging.getLogger("tornado.general").setLevel(logging.NOTSET if level == "debug" else logging.ERROR)
