@@ -101,6 +101,17 @@ def test_points_count_for_the_owner_and_for_every_namespace_above(services: Serv
     ]
 
 
+def test_a_batch_that_filled_the_quota_and_comes_again_is_known_and_not_refused(services: Services) -> None:
+    """Its answer may have been lost: the client would send it for ever."""
+    services.limits.set(OPERATOR, LimitSet(subject="user:alice", points=5))
+    caller = alice(services)
+    run = run_of(services, caller)
+    batches = [services.metrics.append(caller, [float_block(run, [1.0] * 5)], BatchKey("c", 1, b"d")) for _ in range(2)]
+    assert [one.duplicate for one in batches] == [False, True]
+    with pytest.raises(QuotaExceeded):
+        services.metrics.append(caller, [float_block(run, [1.0] * 5)], BatchKey("c", 2, b"e"))
+
+
 def test_an_upload_that_would_be_too_much_leaves_nothing(services: Services) -> None:
     services.limits.set(OPERATOR, LimitSet(subject="user:alice", size_bytes=10))
     caller = alice(services)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from modelbox_server.service.context import Caller
     from modelbox_server.service.limits import Limits, LimitsService
     from modelbox_server.service.usage import Usage
-    from modelbox_server.storage.interfaces import MetadataStore, MetadataTransaction
+    from modelbox_server.storage.interfaces import BatchKey, MetadataStore, MetadataTransaction
 
 __all__ = ["FairUse"]
 
@@ -36,6 +36,7 @@ _SHARE: Final = 50.0
 """Measuring takes at most a fiftieth of the time."""
 _ONE_BATCH_S: Final = 60
 _MAX_OWNERS: Final = 20_000
+_MAX_BATCHES: Final = 20_000
 _WORDS: Final = {
     "size_bytes": ("byte of artifacts", "bytes of artifacts"),
     "points": ("point", "points"),
@@ -87,6 +88,7 @@ class FairUse:
         self._rate = Buckets(monotonic_s)
         self._points: dict[str, _Points] = {}
         self._places: dict[str, tuple[str, str]] = {}  # namespace and owner of objects
+        self._batches: dict[tuple[str, int, int], None] = {}  # client, number and points of those that were let through
 
     @property
     def is_stale(self) -> bool:
@@ -157,8 +159,10 @@ class FairUse:
         for subject, most in self._quotas("size_bytes", caller, parent.namespace, _owner(trusted(tx), parent)):
             self._require("size_bytes", subject, self._usage.size_bytes(trusted(tx), subject), size_bytes, most)
 
-    def admit_points(self, caller: Caller, counts: Mapping[str, int]) -> None:
+    def admit_points(self, caller: Caller, counts: Mapping[str, int], batch: BatchKey | None = None) -> None:
         """Return if these may be added: to each object, by its id, so many points.
+
+        A batch that comes again, as its answer may have been lost, is let through: the store knows whether it has it.
 
         Raises
         ------
@@ -171,12 +175,22 @@ class FairUse:
         self._pace_points(caller, sum(counts.values()))
         if not self._limits.has_any("points"):
             return
+        known_batch = None if batch is None else (batch.client, batch.number, sum(counts.values()))
+        if known_batch in self._batches:
+            return
         wanted: dict[tuple[str, int], int] = {}
         self._look_at(counts)
         for object_id, count in counts.items():
             if object_id in self._places:
                 for quota in self._quotas("points", caller, *self._places[object_id]):
                     wanted[quota] = wanted.get(quota, 0) + count
+        self._add_to_all(wanted)
+        if known_batch is not None and wanted:
+            if len(self._batches) >= _MAX_BATCHES:
+                self._batches = {}
+            self._batches[known_batch] = None
+
+    def _add_to_all(self, wanted: Mapping[tuple[str, int], int]) -> None:
         added: list[tuple[_Points, int]] = []
         try:
             for (subject, most), count in wanted.items():

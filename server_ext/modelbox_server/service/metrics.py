@@ -73,7 +73,7 @@ class MetricsService:
         for block in checked:
             counts[block.object_id] = counts.get(block.object_id, 0) + len(block)
         self._require(caller, dict.fromkeys(counts), Role.WRITER)
-        self._fair_use.admit_points(caller, counts)
+        self._fair_use.admit_points(caller, counts, batch)
         outcome = self._metrics.append(checked, batch)
         return AppendResult(points=outcome.points, duplicate=outcome.duplicate)
 
