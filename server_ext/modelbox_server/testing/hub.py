@@ -153,10 +153,12 @@ def running_hub(
     service_environment
         More variables for ModelBox.
     """
+    assert _PROXY.exists(), f"There is no {_PROXY}: run 'jlpm install' in labextension/."
     port, hub_port, proxy_port, service_port, grpc_port = (free_port() for _ in range(5))
     url, tests_token = f"http://127.0.0.1:{port}", secrets.token_hex(16)
-    environment = {**jupyter_environment(folder), "MODELBOX_DATA_DIR": ""}
-    environment = {name: value for name, value in environment.items() if not name.startswith(("JUPYTER_", "IPYTHON", "MODELBOX_"))}
+    environment = {
+        name: value for name, value in jupyter_environment(folder).items() if not name.startswith(("JUPYTER_", "IPYTHON", "MODELBOX_"))
+    }
     config = folder / "modelbox_server.toml"
     sample = _SERVER.read_text().replace("/var/lib/modelbox", f"{folder}/store").replace(":2112", "")
     config.write_text(f'grpc_listen_addr = "127.0.0.1:{grpc_port}"\n{sample}')
