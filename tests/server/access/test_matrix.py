@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, cast, get_args
 from urllib.parse import unquote
 
 import grpc
@@ -30,10 +30,14 @@ from modelbox_server.http.exchange import ExchangeHandler
 from modelbox_server.http.face import Face
 from modelbox_server.http.handlers import handler_rules
 from modelbox_server.http.page import page_files
+from modelbox_server.hub.sign_in import sign_in_pages
 from modelbox_server.service.tickets import Claims, TicketDesk
 from modelbox_server.testing.api_client import Answer, ApiClient
 from modelbox_server.testing.live_server import live_server, serving
 from modelbox_server.wiring import Services, StorageSettings, ephemeral_services, passing_services
+
+if TYPE_CHECKING:
+    from modelbox_server.hub.gate import HubGate
 
 WHO = ("nobody", "wrong token", "reader", "writer", "stranger", "admin", "operator")
 KEY = "a key that only these servers have"
@@ -119,6 +123,11 @@ def test_web_pages_reach_the_same_calls_as_programs() -> None:
     paths = {rule[2]["path"] for rule in web_rules(face, server)}
     server.peers.close()
     assert paths == {f"/{PACKAGE}.{call}" for face_name, call in ROWS if face_name == "grpc"}
+
+
+def test_under_a_hub_three_more_pages_are_open_to_all_and_nothing_else() -> None:
+    """They are asked in tests/hub, with a Hub: what is added here needs a test there."""
+    assert set(sign_in_pages(cast("HubGate", None))) == {"/", "/login", "/oauth_callback"}
 
 
 # --- HTTP --------------------------------------------------------------------------------------------------------------------------------
