@@ -12,18 +12,22 @@ import msgspec
 from modelbox.entities.checks import checked_moment
 from modelbox.entities.ids import random_id
 from modelbox.entities.names import checked_name, checked_namespace
-from modelbox.entities.records import Role, TokenRecord
+from modelbox.entities.records import ChangeKind, ObjectRef, ObjectType, Role, TokenRecord
 from modelbox.errors import InvalidRequest, NotFound, PermissionDenied, Unauthenticated
 from modelbox.wire.access import TokenCreated, TokenShown
 from modelbox.wire.messages import Deleted, Page
+from modelbox_server.service.changes import note
 from modelbox_server.service.paging import page_of
+from modelbox_server.service.people import home_of
 from modelbox_server.storage.interfaces import Condition, Order
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from modelbox.wire.access import TokenCreate
     from modelbox.wire.messages import PageQuery
     from modelbox_server.service.context import Caller, Clock
-    from modelbox_server.storage.interfaces import MetadataStore
+    from modelbox_server.storage.interfaces import MetadataStore, MetadataTransaction
 
 __all__ = ["TOKEN_PREFIX", "TokensService", "token_digest"]
 
@@ -81,6 +85,7 @@ class TokensService:
         )
         with self._metadata.write(record.id) as tx:
             tx.insert(record)
+            _note(tx, caller, ChangeKind.CREATED, record, at)
         return TokenCreated(token=secret, item=_shown(record))
 
     def list(self, caller: Caller, query: PageQuery) -> Page[TokenShown]:
@@ -109,7 +114,9 @@ class TokensService:
                 raise NotFound("You have no such token: list yours to see their ids.")
             if record.revoked_at is not None:
                 return Deleted(deleted=0)
-            tx.put([msgspec.structs.replace(record, revoked_at=self._clock())])
+            at = self._clock()
+            tx.put([msgspec.structs.replace(record, revoked_at=at)])
+            _note(tx, caller, ChangeKind.DESTROYED, record, at)
         return Deleted(deleted=1)
 
     def recognise(self, digest: str) -> TokenRecord:
@@ -143,6 +150,14 @@ def _require_whole(caller: Caller) -> None:
     """Return unless the caller came with a token that may do less than its owner: such a one has no business with the owner's others."""
     if caller.home and not caller.access.has(Role.ADMIN, caller.home):
         raise PermissionDenied("This token may do less than its owner, and nothing about other tokens: use one without limits, or log in.")
+
+
+def _note(tx: MetadataTransaction, caller: Caller, kind: ChangeKind, record: TokenRecord, at: datetime) -> None:
+    """Write a change event about a token, in the home of whoever it acts as: they may know of it."""
+    # Only the id and the namespace of a subject go into the event, beside the type that it is given.
+    subject = ObjectRef(id=record.id, type=ObjectType.EXPERIMENT, namespace=home_of(record.user))
+    about = {"name": record.name, "user": record.user, "role": record.role, "namespaces": list(record.namespaces)}
+    note(tx, caller, kind, subject, at, object_type="token", payload={"new" if kind is ChangeKind.CREATED else "old": about})
 
 
 def _shown(record: TokenRecord) -> TokenShown:

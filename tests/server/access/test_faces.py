@@ -183,8 +183,10 @@ def test_a_watch_shows_what_may_be_read_and_ends_with_its_token(
         stream = watch(message("WatchNamespaceRequest")(), timeout=60, metadata=[("authorization", f"Bearer {secret}")])
         created(operator, "foreign", "secret")
         hers = created(behind_proxy(operator, "gina"), "hers")
-        first = next(stream)
-        assert hers["id"] in str(first)  # what was made before it lies elsewhere
+        made = str(next(stream))  # the token itself; what was made between the two lies elsewhere
+        assert token_id in made
+        assert secret not in made
+        assert hers["id"] in str(next(stream))
         assert operator.api("DELETE", f"/tokens/{token_id}").json == {"deleted": 1}
         revoked_at_s = time.monotonic()
         with pytest.raises(grpc.RpcError) as end:

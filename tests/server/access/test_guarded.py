@@ -333,6 +333,17 @@ def test_a_revoked_an_expired_and_an_unknown_token_open_nothing(world: World) ->
             held(world, token)
 
 
+def test_who_made_and_revoked_a_token_is_in_the_audit_log(world: World) -> None:
+    made = world.services.tokens.create(world.operator, a.TokenCreate(name="ci", user="alice"))
+    world.services.tokens.revoke(world.alice, made.item.id)
+    log = world.services.changes.list(world.alice, m.ChangesQuery(object_id=made.item.id)).items
+    assert [(event.kind, event.actor, event.object_type, event.namespace) for event in log] == [
+        ("created", "root", "token", "~alice"), ("destroyed", "alice", "token", "~alice"),
+    ]  # fmt: skip
+    assert made.token not in repr(log)
+    assert world.services.changes.list(world.eve, m.ChangesQuery(object_id=made.item.id)).items == []
+
+
 def test_nobody_makes_tokens_for_others_nor_with_a_token(world: World) -> None:
     with pytest.raises(PermissionDenied):
         world.services.tokens.create(world.alice, a.TokenCreate(name="x", user="bob"))
