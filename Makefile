@@ -49,7 +49,11 @@ check: $(STAMPS)/python $(STAMPS)/node ## Run the linters and type checkers, and
 
 pytest: $(STAMPS)/python $(STAMPS)/browser $(STAMPS)/engines $(STAMPS)/bundling
 	$(SAY) "Running the tests"
+ifeq ($(ARGS),)
+	@python tests/tools/halves.py
+else
 	@python -m pytest $(ARGS)
+endif
 
 bench: $(STAMPS)/python $(STAMPS)/engines ## Run the benchmarks; each prints its figures as lines of JSON (ARGS="log bulk" for some rows beside peers)
 	$(SAY) "Running the benchmarks beside peers and limits, for notebooks/bench.ipynb"

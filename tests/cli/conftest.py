@@ -1,5 +1,6 @@
-"""A real server with some experiments."""
+"""A real server with some experiments, and logging that is left as it was."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,17 @@ from modelbox.testing.command_line import CommandLine
 from modelbox.testing.server_process import running_server
 
 HOSTILE_VALUE = "\x1b[31mred\x07 \u202egnp.exe\nsecond line"
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A server that starts in this process, and be it to fail, has all log lines of the process."""
+    root, access = logging.getLogger(), logging.getLogger("tornado.access")
+    handlers, levels = root.handlers[:], (root.level, access.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    access.setLevel(levels[1])
 
 
 @pytest.fixture(scope="session")
