@@ -93,7 +93,7 @@ class Background:
             if error.detail != self._trouble:
                 self._trouble = error.detail
                 _log.info("This server could not %s: %s", what, error.detail)
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001  (this thread has to go on)
             # Whatever it was, the next round is another try, and nobody else would see it.
             _log.exception("This server could not %s.", what)
         else:

@@ -73,7 +73,7 @@ class Exchange(ABC):
     async def answer(self) -> None:
         """Do the work and send the answer. The body is complete."""
 
-    def caller_left(self) -> None:  # noqa: B027
+    def caller_left(self) -> None:  # noqa: B027  # most have nothing to end
         """Take note, in the midst of answering, that nobody waits for the answer any more."""
 
     async def abandon(self) -> None:  # noqa: B027
